@@ -1,0 +1,64 @@
+/* core/account.h: the accounts and devices that are at home on a shard, in memory; and which shard that is.
+ *
+ * Threads: the table is its shard's; account_home is pure.  Memory: a hash table that grows; an account and its
+ * devices are one allocation each, freed at removal. */
+#ifndef TERN_CORE_ACCOUNT_H
+#define TERN_CORE_ACCOUNT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/msg.h"
+#include "core/outbox.h"
+
+struct session;
+struct gate;
+
+struct device {
+    struct account *account;
+    struct session *session; /* logged in, or NULL */
+    struct outbox outbox;
+    uint8_t key[KEY_BYTES];
+    uint64_t created_ms;
+    uint64_t last_seen_ms;
+    uint16_t number;
+    uint8_t slot; /* index in account->devices, the bit in message.acked */
+    uint8_t flags;
+};
+
+struct account {
+    uint64_t number;
+    char *name;
+    struct device *devices[DEVICES_MAX]; /* NULL: free slot */
+    uint64_t *blocks;                    /* sorted */
+    uint32_t block_count;
+    uint16_t device_count; /* not revoked */
+    uint8_t flags;
+    struct gate *gates; /* messages whose copies to the sender's own devices are not safe yet, oldest first */
+    struct gate *gates_last;
+};
+
+struct account_table {
+    struct account **slots;
+    uint32_t capacity; /* a power of two, or 0 */
+    uint32_t count;
+};
+
+/* splitmix64, the hash for accounts: shards and store environments take different bits of it. */
+uint64_t account_hash(uint64_t account);
+/* Home shard of an account. */
+uint32_t account_home(uint64_t account, uint32_t shards);
+
+struct account *account_find(const struct account_table *table, uint64_t number);
+int account_insert(struct account_table *table, const struct account_record *record, struct account **ret_account);
+void account_remove(struct account_table *table, struct account *account);
+void account_table_fini(struct account_table *table);
+
+struct device *account_device(const struct account *account, uint16_t number);
+/* Adds a device; -ENOSPC: no slot free, -EEXIST: there already. */
+int account_device_add(struct account *account, const struct device_record *record, struct device **ret_device);
+
+bool account_blocks(const struct account *account, uint64_t other);
+int account_block(struct account *account, uint64_t other, bool on); /* 0 or -ENOMEM; idempotent */
+
+#endif

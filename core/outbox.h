@@ -1,0 +1,96 @@
+/* core/outbox.h: the outbox: what is on its way to one device, in memory, and where its queue on disk stands.
+ *
+ * An outbox is one list of items in the order in which the device gets them:
+ *
+ *     sent, unacknowledged  |  not sent: on its way to the queue, or waiting for the socket
+ *
+ * Items with a queue number (seq) come before those without: a spill always takes everything unstored, oldest first, so
+ * after a crash the queue never holds a message whose predecessor is gone. What is on disk alone (seq from drain_next
+ * up to queue_next, no item) is read from the map when its turn comes. A device is caught up when drain_next ==
+ * queue_next; only then may an item without seq be sent.
+ *
+ * Threads: the device's home shard.  Memory: items from the shard's free list. */
+#ifndef TERN_CORE_OUTBOX_H
+#define TERN_CORE_OUTBOX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/msg.h"
+
+struct device;
+struct shard;
+struct receipt;
+
+enum item_flags {
+    ITEM_SENT = 1,    /* in a record of the present session */
+    ITEM_PUTTING = 2, /* NOTE_PUT is out; the bytes must stay */
+    ITEM_STORED = 4,  /* committed in the queue */
+    ITEM_ACKED = 8,   /* in the unsettled list: acknowledged or failed, the queue's copy not deleted yet */
+    ITEM_SETTLED = 16, /* settled while the put was out: delete when it is done */
+};
+
+struct outbox_item {
+    struct outbox_item *next, *prev;         /* outbox or unsettled list */
+    struct outbox_item *age_next, *age_prev; /* the shard's list of items without seq, oldest first */
+    struct device *device;
+    struct message *message; /* while its bytes are needed; NULL for receipts and drained items */
+    struct receipt *receipt; /* for receipts held in memory */
+    uint64_t seq;            /* in the queue; 0: memory only */
+    uint64_t since_ms;
+    struct message_id id;
+    uint32_t bytes; /* of the frame */
+    uint8_t flags;
+    uint8_t type; /* FRAME_MESSAGE or FRAME_RECEIPT */
+    uint8_t frame[FRAME_RECEIPT_BYTES]; /* a receipt's bytes while a put is out */
+};
+
+struct outbox {
+    struct outbox_item *head, *tail;
+    struct outbox_item *unsent; /* first item not sent; NULL: all are */
+    struct outbox_item *unsettled, *unsettled_tail;
+    uint32_t count;
+    uint32_t sent_count;
+    uint64_t sent_bytes;
+    uint64_t queue_next;   /* the seq the next put gets */
+    uint64_t drain_next;   /* the next seq to send */
+    uint64_t fetched_to;   /* the store has paged in everything below */
+    uint64_t purge_before; /* entries below are purged: not sent any more */
+    uint64_t failed_from;  /* lowest seq that could not be put; 0: none */
+    uint32_t putting;      /* puts out */
+    bool fetching;
+};
+
+void outbox_init(struct outbox *outbox);
+
+/* Gives a message (one of its pending targets) or a receipt to a device. May refuse: then the sender is told. */
+void outbox_push_message(struct shard *shard, struct device *device, struct message *message);
+void outbox_push_receipt(struct shard *shard, struct device *device, struct receipt *receipt);
+
+/* Appends as many frames as fit and the window allows; returns their bytes. *ret_needed: bytes the next one takes
+ * where it did not fit and nothing else was written, else 0. */
+size_t outbox_fill(struct shard *shard, struct device *device, uint8_t *space, size_t space_bytes, size_t *ret_needed);
+bool outbox_has_output(const struct shard *shard, const struct device *device);
+
+/* The oldest `count` sent items are acknowledged. -EPROTO: there are not so many. */
+int outbox_ack(struct shard *shard, struct device *device, uint64_t count);
+
+/* A session of the device begins; or ended: with `replaced`, what is in memory waits for the session that takes over. */
+void outbox_attach(struct shard *shard, struct device *device);
+void outbox_detach(struct shard *shard, struct device *device, bool replaced);
+
+/* Everything that is in memory only goes to the store. */
+void outbox_spill(struct shard *shard, struct device *device);
+void outbox_put_done(struct shard *shard, const struct note *note);
+void outbox_fetch_done(struct shard *shard, struct request *request);
+/* The sender's side has everything about first..last of this key: queue copies are deleted. */
+void outbox_settled(struct shard *shard, struct device *device, const struct message_id *id, uint64_t last);
+/* Entries expired or were purged, undelivered: the sender is told, the entries go when that is settled. */
+void outbox_failed(struct shard *shard, struct device *device, const struct queue_entry *entries, uint32_t count);
+/* Revoked: everything in memory is discharged, without a tick. */
+void outbox_revoke(struct shard *shard, struct device *device);
+
+/* Spills what is older than spill_ms and copies out what holds a receive buffer for longer than hold_ms. */
+void outbox_age(struct shard *shard);
+
+#endif

@@ -1,0 +1,111 @@
+/* core/session.h: a session: one connection's conversation, from hello to close, on whichever shard it is.
+ *
+ *   HELLO -> HANDSHAKE -> LOGIN -> (move to the home shard) -> LINKING -> OPEN -> CLOSING
+ *
+ * Bytes come as chunks of lent buffers. A unit (hello, handshake message, record) that lies whole in its buffer is
+ * opened in place; one that straddles buffers is joined in `partial`. Where a limit forbids to go on (a lane without
+ * room, too many unticked messages), the rest of the chunk waits in `waiting` and the socket is not read.
+ *
+ * Threads: the shard's that has it.  Memory: one allocation per session, plus what it holds back. */
+#ifndef TERN_CORE_SESSION_H
+#define TERN_CORE_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/hello.h"
+#include "core/msg.h"
+#include "core/noise.h"
+#include "core/reason.h"
+#include "core/shard.h"
+
+enum session_state {
+    SESSION_HELLO = 1,
+    SESSION_HANDSHAKE,
+    SESSION_LOGIN,   /* keys are there, the first record is awaited */
+    SESSION_LINKING, /* the directory is asked */
+    SESSION_OPEN,
+    SESSION_CLOSING,
+};
+
+#define SESSION_FIRST_RECORD_BYTES_MAX 256
+#define SESSION_CONTROL_BYTES_MAX 65536 /* control frames waiting for the socket before it is not read any more */
+#define SESSION_CONFIRMS_MAX 256        /* ranges; what is beyond is not confirmed, the device repeats it */
+#define SESSION_RAW_BYTES_MAX 160
+
+/* Received bytes not looked at yet: frames of an opened record at [pos, frames_end), then raw bytes [raw, end). */
+struct chunk {
+    struct chunk *next;
+    struct buf *buf; /* one reference */
+    uint8_t *pos, *frames_end, *raw, *end;
+};
+
+struct session {
+    struct shard *shard;
+    struct device *device; /* when OPEN */
+    struct noise_handshake *handshake;
+    struct noise_cipher_state send, receive;
+    struct chunk *waiting, *waiting_tail;
+    struct buf *partial;
+    uint32_t partial_bytes;
+    uint32_t conn;
+    uint64_t account;
+    uint64_t epoch;
+    uint64_t id;         /* of the connection, for people */
+    uint64_t items_sent; /* MESSAGE and RECEIPT frames put into records */
+    uint64_t items_acked;
+    uint32_t unticked;
+    uint16_t device_number;
+    uint16_t peer_close; /* reason of a CLOSE frame of the peer */
+    uint8_t state;
+    uint8_t close_reason;
+    bool plaintext;
+    bool paused;
+    bool pinged;
+    bool shut; /* port_close was called */
+    uint8_t peer_key[KEY_BYTES];
+    struct hello_client hello;
+    uint8_t prologue[2 * HELLO_BYTES];
+    uint8_t raw_out[SESSION_RAW_BYTES_MAX]; /* hello and handshake answers */
+    uint32_t raw_out_bytes;
+    uint8_t *control; /* whole frames for the next records */
+    uint32_t control_bytes, control_capacity;
+    struct frame_range *confirms; /* flags in time_ms */
+    uint32_t confirm_count;
+    struct frame_link link; /* the first frame, across a move */
+    bool is_link;
+    uint64_t heard_ms;
+    uint64_t started_ms;
+    uint64_t connected_utc_ms;
+    char address[ADDRESS_TEXT_BYTES];
+};
+
+struct session *session_create(struct shard *shard, uint32_t conn, const char *address, bool plaintext);
+void session_destroy(struct session *session);
+
+void session_input(struct session *session, struct buf *buf, uint32_t offset, uint32_t bytes);
+/* Goes on with what waits, if what forbade it is over. */
+void session_resume(struct session *session);
+size_t session_output(struct session *session, uint8_t *space, size_t space_bytes, size_t *ret_needed);
+
+/* Appends control frames: they go before items. */
+void session_put(struct session *session, const uint8_t *frame, size_t frame_bytes);
+void session_confirm(struct session *session, const struct message_id *id, uint64_t last, uint8_t flags);
+/* Says why (a CLOSE frame where records flow already) and closes. The first reason stays. */
+void session_close(struct session *session, enum close_reason reason);
+/* Sends RECONNECT and closes: draining. */
+void session_send_away(struct session *session, uint32_t after_ms);
+/* What the directory said to LINK. */
+void session_linked(struct session *session, struct request *request);
+void session_check_time(struct session *session);
+
+/* core/login.c: the first record, the move home, the welcome. 0 or -EPROTO. */
+int login_first_frame(struct session *session, const struct frame *frame);
+void login_at_home(struct session *session);
+
+/* core/intake.c: one frame of an open session. 0; -EAGAIN: not now, come again with it; -EPROTO: bad frame.
+ * buf: where the frame lies. */
+int intake_frame(struct session *session, const struct frame *frame, struct buf *buf);
+
+#endif

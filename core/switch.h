@@ -1,0 +1,103 @@
+/* core/switch.h: the inside of a shard: what the files of core share. io sees core/shard.h only.
+ *
+ * Threads: one shard, one thread.  Memory: see each module. */
+#ifndef TERN_CORE_SWITCH_H
+#define TERN_CORE_SWITCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/account.h"
+#include "core/config.h"
+#include "core/lane.h"
+#include "core/msg.h"
+#include "core/outbox.h"
+#include "core/receipt.h"
+#include "core/session.h"
+#include "core/shard.h"
+#include "core/stats.h"
+
+#define STORES_MAX 64
+#define REFUSED_MAX 4096 /* keys whose refused number is awaited, per shard; the oldest makes room */
+#define STORE_RETRY_MS 250 /* after a put failed, how long nothing new is tried */
+
+struct refused_entry {
+    struct message_id id; /* number: the one that has to come back first; from == 0: free */
+    uint64_t since_ms;
+};
+
+struct shard {
+    uint32_t index;      /* [init] */
+    uint32_t shards;     /* [init] */
+    uint32_t stores;     /* [init] */
+    struct lanes *lanes; /* [init] */
+    struct stats *stats; /* [init]; counters written by this shard alone */
+    struct config config; /* [shard] own copy, reloadable part changes */
+    uint8_t secret[NOISE_KEY_BYTES]; /* [init] */
+
+    uint64_t now_ms; /* [shard] monotonic, of this turn */
+    uint64_t utc_ms; /* [shard] */
+    uint64_t checked_ms;
+
+    struct session **sessions; /* [shard] by conn, connections_max of them */
+    uint32_t session_limit;
+    uint32_t session_high; /* one more than the highest conn in use so far */
+    uint32_t session_count;
+    uint64_t connection_next;
+    uint32_t paused_count;
+
+    struct account_table accounts;
+
+    struct message *message_free;
+    uint32_t messages_out; /* owned by this shard, not home yet */
+    struct outbox_item *item_free;
+    struct outbox_item *age_head, *age_tail; /* items without seq, oldest first */
+    struct outbox_item *hold_cursor;         /* first of them whose buffer was not looked at for hold_ms */
+    struct note receipt_open;                /* NOTE_RECEIPT that may still grow; kind 0: none */
+
+    uint32_t put_generation[STORES_MAX];
+    uint64_t put_retry_ms[STORES_MAX]; /* no new puts before: the store refused lately */
+    uint64_t puts_out;
+
+    struct refused_entry *refused; /* [REFUSED_MAX] */
+    uint32_t refused_count;
+
+    bool draining;
+    struct request *drain_request;
+};
+
+/* The party that is the home of an account. */
+static inline uint32_t switch_home(const struct shard *shard, uint64_t account) {
+    return account_home(account, shard->shards);
+}
+
+/* Posts a note; one for this shard itself is handled at once. */
+void switch_post(struct shard *shard, uint32_t party, struct note *note);
+void switch_handle(struct shard *shard, const struct note *note);
+
+/* core/route.c ---------------------------------------------------------------------------------------------------- */
+
+/* Accepts a message frame of an open session, in place. As intake_frame. */
+int route_accept(struct session *session, const struct frame *frame, struct buf *buf);
+/* The recipient's home: to every device, or refused. */
+void route_arrived(struct shard *shard, struct message *message);
+/* One target is discharged: `acked` by the device in `slot`, or committed, or gone. */
+void message_discharge(struct shard *shard, struct message *message, const struct device *device, bool acked);
+/* An outbox item no longer needs the bytes. */
+void message_let_go(struct shard *shard, struct message *message);
+/* Some target can't take it: the sender is told once, the message gets no sent tick. */
+void message_refuse(struct shard *shard, struct message *message, enum refusal refusal);
+void message_home(struct shard *shard, struct message *message);
+void route_refused(struct shard *shard, const struct note *note);
+
+/* core/buf.c ------------------------------------------------------------------------------------------------------ */
+
+struct buf *buf_create(struct shard *shard, uint32_t capacity); /* heap, one reference; NULL: no memory */
+void buf_drop(struct shard *shard, struct buf *buf);            /* owner's shard */
+
+/* core/calls.c: requests of the administrator ----------------------------------------------------------------------- */
+
+void calls_handle(struct shard *shard, struct request *request);
+void request_return(struct shard *shard, struct request *request);
+
+#endif
