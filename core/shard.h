@@ -42,11 +42,15 @@ struct shard_setup {
     struct stats *stats;     /* this shard's counters */
     const uint8_t *server_secret; /* 32 bytes; copied, wiped at shard_destroy */
     uint64_t epoch_ms;       /* UTC at start */
+    void *io;                /* io's and storage's own, for their side of core/port.h */
+    void *store;
 };
 
 int shard_create(const struct shard_setup *setup, struct shard **ret_shard);
 void shard_destroy(struct shard *shard);
 uint32_t shard_index(const struct shard *shard);
+void *shard_io(const struct shard *shard);
+void *shard_store(const struct shard *shard);
 
 /* Loading, before the threads run: only what is at home here is taken. 0 or -ENOMEM. */
 int shard_load_account(struct shard *shard, const struct account_record *record);
