@@ -35,8 +35,10 @@ struct message {
     uint16_t owner;      /* shard whose pool and buffer it is */
     uint16_t pending;    /* targets neither acknowledged nor committed yet */
     uint16_t holders;    /* outbox items that still need the bytes */
+    uint16_t puts;       /* of them, those a store thread is reading: the bytes must not move */
     bool refused;        /* some target could not take it: no sent tick */
     bool own_copy;       /* for the sender's other devices: never makes delivered */
+    bool stored;         /* some target has it committed */
     uint32_t acked;      /* bit per device slot of the account: acknowledged before all were discharged */
     struct message_id id;
 };
@@ -146,7 +148,10 @@ enum request_kind {
     REQUEST_SHOW_CONNECTIONS, /* out: rows[] a connection */
     REQUEST_KICK,            /* in: account, device_number (0 all); out: value = how many */
     REQUEST_QUEUE_PURGE,     /* in: account, device_number (0 all); out: value = entries */
-    REQUEST_DRAIN,           /* stop accepting, spill all; done when nothing is left to commit */
+    REQUEST_DRAIN,           /* stop accepting, send sessions away, spill; done when nothing is open or on its way.
+                              * out: value = notes handled so far. Other shards may still send something: repeat it
+                              * to all shards until the sum of a round is that of the round before, then STOP */
+    REQUEST_STOP,            /* after DRAIN: shard_drained becomes true, the loop ends. Comes back before that */
     REQUEST_RELOAD,          /* in: config */
 };
 

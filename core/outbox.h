@@ -28,6 +28,8 @@ enum item_flags {
     ITEM_STORED = 4,  /* committed in the queue */
     ITEM_ACKED = 8,   /* in the unsettled list: acknowledged or failed, the queue's copy not deleted yet */
     ITEM_SETTLED = 16, /* settled while the put was out: delete when it is done */
+    ITEM_FAILED = 32,  /* in the unsettled list because it expired or was purged */
+    ITEM_ORPHAN = 64,  /* its device was revoked while the put was out: delete when it is done */
 };
 
 struct outbox_item {
@@ -51,14 +53,17 @@ struct outbox {
     struct outbox_item *unsettled, *unsettled_tail;
     uint32_t count;
     uint32_t sent_count;
-    uint64_t sent_bytes;
+    uint64_t bytes; /* of the frames of all items in the list */
     uint64_t queue_next;   /* the seq the next put gets */
     uint64_t drain_next;   /* the next seq to send */
     uint64_t fetched_to;   /* the store has paged in everything below */
     uint64_t purge_before; /* entries below are purged: not sent any more */
+    uint64_t purge_next;   /* the first of them the store was not asked for yet */
     uint64_t failed_from;  /* lowest seq that could not be put; 0: none */
     uint32_t putting;      /* puts out */
+    uint32_t failed_count; /* items with ITEM_FAILED */
     bool fetching;
+    bool purging;
 };
 
 void outbox_init(struct outbox *outbox);
@@ -87,8 +92,12 @@ void outbox_fetch_done(struct shard *shard, struct request *request);
 void outbox_settled(struct shard *shard, struct device *device, const struct message_id *id, uint64_t last);
 /* Entries expired or were purged, undelivered: the sender is told, the entries go when that is settled. */
 void outbox_failed(struct shard *shard, struct device *device, const struct queue_entry *entries, uint32_t count);
-/* Revoked: everything in memory is discharged, without a tick. */
+/* Revoked: everything in memory is discharged, without a tick; what is in the queue is purged. */
 void outbox_revoke(struct shard *shard, struct device *device);
+/* Everything in the queue so far fails: the senders are told, the entries are deleted when that is settled. `request`,
+ * if any, is returned when the whole queue was walked, its value raised by the number of entries. 0 or -EBUSY. */
+int outbox_purge(struct shard *shard, struct device *device, struct request *request);
+void outbox_purge_done(struct shard *shard, struct request *request);
 
 /* Spills what is older than spill_ms and copies out what holds a receive buffer for longer than hold_ms. */
 void outbox_age(struct shard *shard);

@@ -1,7 +1,9 @@
 /* core/receipt.h: receipts on their way: from the recipient's home shard to every device of the sender, and the word
  * "settled" back; and gates, which hold a message's receipts until the copies for the sender's own devices are safe.
  *
- * Threads: the shard's.  Memory: receipts and gates from the heap, bounded by the messages that are out. */
+ * Threads: the shard's.
+ * Memory: receipts from the shard's free list, gates from the heap; both bounded by the
+ * messages that are out. */
 #ifndef TERN_CORE_RECEIPT_H
 #define TERN_CORE_RECEIPT_H
 
@@ -16,6 +18,7 @@ struct account;
 
 /* One range of ticks for the devices of one account. */
 struct receipt {
+    struct receipt *next; /* in the shard's free list */
     struct message_id id; /* number: first */
     uint64_t last;
     uint64_t time_ms;

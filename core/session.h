@@ -33,6 +33,7 @@ enum session_state {
 #define SESSION_CONTROL_BYTES_MAX 65536 /* control frames waiting for the socket before it is not read any more */
 #define SESSION_CONFIRMS_MAX 256        /* ranges; what is beyond is not confirmed, the device repeats it */
 #define SESSION_RAW_BYTES_MAX 160
+#define SESSION_REQUESTS_MAX 16 /* questions to the directory at a time */
 
 /* Received bytes not looked at yet: frames of an opened record at [pos, frames_end), then raw bytes [raw, end). */
 struct chunk {
@@ -53,8 +54,7 @@ struct session {
     uint64_t account;
     uint64_t epoch;
     uint64_t id;         /* of the connection, for people */
-    uint64_t items_sent; /* MESSAGE and RECEIPT frames put into records */
-    uint64_t items_acked;
+    uint64_t items_acked; /* of the MESSAGE and RECEIPT frames of this session */
     uint32_t unticked;
     uint16_t device_number;
     uint16_t peer_close; /* reason of a CLOSE frame of the peer */
@@ -62,6 +62,8 @@ struct session {
     uint8_t close_reason;
     bool plaintext;
     bool paused;
+    struct session *paused_next, *paused_prev;
+    uint16_t requests; /* lookups and blocks the directory was asked for */
     bool pinged;
     bool shut; /* port_close was called */
     uint8_t peer_key[KEY_BYTES];

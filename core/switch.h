@@ -44,11 +44,13 @@ struct shard {
     uint32_t session_high; /* one more than the highest conn in use so far */
     uint32_t session_count;
     uint64_t connection_next;
-    uint32_t paused_count;
+    struct session *paused_head; /* not read because of a limit; tried again each turn */
+    uint32_t check_cursor;       /* sessions are looked at for timeouts in slices */
 
     struct account_table accounts;
 
     struct message *message_free;
+    struct receipt *receipt_free;
     uint32_t messages_out; /* owned by this shard, not home yet */
     struct outbox_item *item_free;
     struct outbox_item *age_head, *age_tail; /* items without seq, oldest first */
@@ -57,13 +59,17 @@ struct shard {
 
     uint32_t put_generation[STORES_MAX];
     uint64_t put_retry_ms[STORES_MAX]; /* no new puts before: the store refused lately */
-    uint64_t puts_out;
+    uint32_t puts_out;
+    uint64_t notes_handled;
 
     struct refused_entry *refused; /* [REFUSED_MAX] */
     uint32_t refused_count;
 
     bool draining;
+    bool stopping;
+    bool started; /* the first turn was */
     struct request *drain_request;
+    void *io, *store; /* [init] of the other layers */
 };
 
 /* The party that is the home of an account. */
@@ -81,8 +87,9 @@ void switch_handle(struct shard *shard, const struct note *note);
 int route_accept(struct session *session, const struct frame *frame, struct buf *buf);
 /* The recipient's home: to every device, or refused. */
 void route_arrived(struct shard *shard, struct message *message);
-/* One target is discharged: `acked` by the device in `slot`, or committed, or gone. */
-void message_discharge(struct shard *shard, struct message *message, const struct device *device, bool acked);
+/* One target is discharged: acknowledged by the device, committed in its queue, or gone (revoked, refused). */
+enum discharge { DISCHARGE_ACKED, DISCHARGE_STORED, DISCHARGE_GONE };
+void message_discharge(struct shard *shard, struct message *message, const struct device *device, enum discharge how);
 /* An outbox item no longer needs the bytes. */
 void message_let_go(struct shard *shard, struct message *message);
 /* Some target can't take it: the sender is told once, the message gets no sent tick. */
