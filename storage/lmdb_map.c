@@ -1,0 +1,291 @@
+#include <errno.h>
+#include <lmdb.h>
+#include <stdlib.h>
+
+#include "storage/map.h"
+
+#define MAP_FILE_MODE 0600
+#define FREE_DBI 0 /* LMDB's own table of free pages; its tools read it by this number too */
+
+struct map_txn {
+    MDB_txn *txn;
+    struct map *map;
+    int error;
+};
+
+struct map_cursor {
+    MDB_cursor *cursor;
+    struct map_txn *txn;
+};
+
+struct map {
+    MDB_env *env;
+    MDB_dbi dbi;
+    struct map_txn writer;
+};
+
+static int translate(int code) {
+    if (code > 0)
+        return -code;
+    switch (code) {
+    case MDB_SUCCESS:
+        return 0;
+    case MDB_NOTFOUND:
+        return -ENOENT;
+    case MDB_MAP_FULL:
+    case MDB_TXN_FULL:
+        return -ENOSPC;
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_CURSOR_FULL:
+    case MDB_PAGE_FULL:
+        return -EUCLEAN;
+    case MDB_VERSION_MISMATCH:
+        return -EPROTO;
+    case MDB_READERS_FULL:
+        return -EUSERS;
+    case MDB_BAD_VALSIZE:
+        return -EINVAL;
+    default:
+        return -EIO;
+    }
+}
+
+static int note_error(struct map_txn *txn, int code) {
+    int error = translate(code);
+    if (error && error != -ENOENT && txn->error == 0)
+        txn->error = error;
+    return error;
+}
+
+static MDB_val val(struct map_view view) {
+    return (MDB_val){.mv_size = view.bytes, .mv_data = (void *)(uintptr_t)view.at};
+}
+
+static struct map_view view_of(MDB_val value) {
+    return (struct map_view){.at = value.mv_data, .bytes = value.mv_size};
+}
+
+static int open_table(struct map *map) {
+    MDB_txn *txn;
+    int code = mdb_txn_begin(map->env, NULL, 0, &txn);
+    if (code)
+        return code;
+    code = mdb_dbi_open(txn, NULL, 0, &map->dbi);
+    if (code) {
+        mdb_txn_abort(txn);
+        return code;
+    }
+    return mdb_txn_commit(txn);
+}
+
+int map_open(const char *folder, uint64_t map_bytes, uint32_t readers_max, struct map **ret_map) {
+    struct map *map = calloc(1, sizeof(*map));
+    if (!map)
+        return -ENOMEM;
+    int code = mdb_env_create(&map->env);
+    if (code)
+        goto err_after_alloc;
+    code = mdb_env_set_mapsize(map->env, map_bytes);
+    if (code == 0)
+        code = mdb_env_set_maxreaders(map->env, readers_max);
+    /* NOTLS: a read transaction may move between threads. NORDAHEAD: queues are read here and there. */
+    if (code == 0)
+        code = mdb_env_open(map->env, folder, MDB_NOTLS | MDB_NORDAHEAD, MAP_FILE_MODE);
+    if (code == 0)
+        code = open_table(map);
+    if (code)
+        goto err_after_env;
+    map->writer.map = map;
+    *ret_map = map;
+    return 0;
+
+err_after_env:
+    mdb_env_close(map->env);
+err_after_alloc:
+    free(map);
+    return translate(code);
+}
+
+void map_close(struct map *map) {
+    mdb_env_close(map->env);
+    free(map);
+}
+
+int map_begin(struct map *map, struct map_txn **ret_txn) {
+    int code = mdb_txn_begin(map->env, NULL, 0, &map->writer.txn);
+    if (code)
+        return translate(code);
+    map->writer.error = 0;
+    *ret_txn = &map->writer;
+    return 0;
+}
+
+int map_commit(struct map_txn *txn) {
+    int code = mdb_txn_commit(txn->txn);
+    txn->txn = NULL;
+    return translate(code);
+}
+
+void map_abort(struct map_txn *txn) {
+    mdb_txn_abort(txn->txn);
+    txn->txn = NULL;
+    if (txn != &txn->map->writer)
+        free(txn);
+}
+
+int map_error(const struct map_txn *txn) {
+    return txn->error;
+}
+
+int map_begin_read(struct map *map, struct map_txn **ret_txn) {
+    struct map_txn *txn = calloc(1, sizeof(*txn));
+    if (!txn)
+        return -ENOMEM;
+    int code = mdb_txn_begin(map->env, NULL, MDB_RDONLY, &txn->txn);
+    if (code) {
+        free(txn);
+        return translate(code);
+    }
+    txn->map = map;
+    *ret_txn = txn;
+    return 0;
+}
+
+void map_rest(struct map_txn *txn) {
+    mdb_txn_reset(txn->txn);
+}
+
+int map_renew(struct map_txn *txn) {
+    txn->error = 0;
+    return note_error(txn, mdb_txn_renew(txn->txn));
+}
+
+int map_get(struct map_txn *txn, struct map_view key, struct map_view *ret_value) {
+    MDB_val at = val(key), found;
+    int error = note_error(txn, mdb_get(txn->txn, txn->map->dbi, &at, &found));
+    if (error == 0)
+        *ret_value = view_of(found);
+    return error;
+}
+
+int map_put(struct map_txn *txn, struct map_view key, size_t bytes, uint8_t **ret_space) {
+    MDB_val at = val(key), space = {.mv_size = bytes};
+    int error = note_error(txn, mdb_put(txn->txn, txn->map->dbi, &at, &space, MDB_RESERVE));
+    if (error == 0)
+        *ret_space = space.mv_data;
+    return error;
+}
+
+int map_delete(struct map_txn *txn, struct map_view key) {
+    MDB_val at = val(key);
+    return note_error(txn, mdb_del(txn->txn, txn->map->dbi, &at, NULL));
+}
+
+int map_cursor_open(struct map_txn *txn, struct map_cursor **ret_cursor) {
+    struct map_cursor *cursor = calloc(1, sizeof(*cursor));
+    if (!cursor)
+        return -ENOMEM;
+    int error = note_error(txn, mdb_cursor_open(txn->txn, txn->map->dbi, &cursor->cursor));
+    if (error) {
+        free(cursor);
+        return error;
+    }
+    cursor->txn = txn;
+    *ret_cursor = cursor;
+    return 0;
+}
+
+int map_cursor_renew(struct map_cursor *cursor) {
+    return note_error(cursor->txn, mdb_cursor_renew(cursor->txn->txn, cursor->cursor));
+}
+
+void map_cursor_close(struct map_cursor *cursor) {
+    mdb_cursor_close(cursor->cursor);
+    free(cursor);
+}
+
+static int cursor_get(struct map_cursor *cursor, MDB_val *key, MDB_cursor_op op, struct map_view *ret_key,
+                      struct map_view *ret_value) {
+    MDB_val value;
+    int error = note_error(cursor->txn, mdb_cursor_get(cursor->cursor, key, &value, op));
+    if (error)
+        return error;
+    *ret_key = view_of(*key);
+    *ret_value = view_of(value);
+    return 0;
+}
+
+int map_seek(struct map_cursor *cursor, struct map_view key, struct map_view *ret_key, struct map_view *ret_value) {
+    MDB_val at = val(key);
+    return cursor_get(cursor, &at, MDB_SET_RANGE, ret_key, ret_value);
+}
+
+int map_next(struct map_cursor *cursor, struct map_view *ret_key, struct map_view *ret_value) {
+    MDB_val at;
+    return cursor_get(cursor, &at, MDB_NEXT, ret_key, ret_value);
+}
+
+int map_cursor_delete(struct map_cursor *cursor) {
+    return note_error(cursor->txn, mdb_cursor_del(cursor->cursor, 0));
+}
+
+void map_reach(struct map *map, uint64_t *ret_pages_high, uint64_t *ret_pages_max) {
+    MDB_envinfo info;
+    MDB_stat stat;
+    mdb_env_info(map->env, &info);
+    mdb_env_stat(map->env, &stat);
+    *ret_pages_high = info.me_last_pgno + 1;
+    *ret_pages_max = info.me_mapsize / stat.ms_psize;
+}
+
+/* Each record of the free table is a list of pages: first how many, then which. */
+static int count_free(MDB_txn *txn, uint64_t *ret_pages) {
+    MDB_cursor *cursor;
+    int code = mdb_cursor_open(txn, FREE_DBI, &cursor);
+    if (code)
+        return code;
+    uint64_t pages = 0;
+    MDB_val key, list;
+    while ((code = mdb_cursor_get(cursor, &key, &list, MDB_NEXT)) == 0)
+        pages += *(const size_t *)list.mv_data;
+    mdb_cursor_close(cursor);
+    if (code != MDB_NOTFOUND)
+        return code;
+    *ret_pages = pages;
+    return 0;
+}
+
+int map_usage(struct map *map, struct map_usage *ret_usage) {
+    MDB_txn *txn;
+    int code = mdb_txn_begin(map->env, NULL, MDB_RDONLY, &txn);
+    if (code)
+        return translate(code);
+    MDB_stat stat;
+    uint64_t pages_free = 0;
+    code = mdb_stat(txn, map->dbi, &stat);
+    if (code == 0)
+        code = count_free(txn, &pages_free);
+    mdb_txn_abort(txn);
+    if (code)
+        return translate(code);
+    uint64_t high, max;
+    map_reach(map, &high, &max);
+    *ret_usage = (struct map_usage){.page_bytes = stat.ms_psize,
+                                    .pages_max = max,
+                                    .pages_high = high,
+                                    .pages_free = pages_free < high ? pages_free : high,
+                                    .records = stat.ms_entries};
+    return 0;
+}
+
+int map_readers_check(struct map *map) {
+    int dead = 0;
+    int code = mdb_reader_check(map->env, &dead);
+    return code ? translate(code) : dead;
+}
+
+int map_copy(struct map *map, const char *folder) {
+    return translate(mdb_env_copy2(map->env, folder, MDB_CP_COMPACT));
+}

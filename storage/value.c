@@ -1,0 +1,389 @@
+#include "storage/value.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/bytes.h"
+
+#define CRC32C_POLYNOMIAL 0x82f63b78u /* Castagnoli's, bits reversed: RFC 3720, appendix B.4 */
+#define META_BYTES 20
+#define NUMBER_BYTES 8
+#define ACCOUNT_BYTES 12 /* without the name */
+#define DEVICE_BYTES (20 + KEY_BYTES)
+#define CODE_BYTES (12 + KEY_BYTES)
+
+static uint32_t crc_table[256];
+
+__attribute__((constructor)) static void crc_fill(void) {
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc & 1 ? (crc >> 1) ^ CRC32C_POLYNOMIAL : crc >> 1;
+        crc_table[i] = crc;
+    }
+}
+
+static uint32_t crc_bytewise(uint32_t crc, const uint8_t *at, size_t count) {
+    while (count--)
+        crc = crc_table[(crc ^ *at++) & 0xff] ^ (crc >> 8);
+    return crc;
+}
+
+#ifdef __x86_64__
+/* A drain checks every frame on its way out: the processor's instruction is some twenty times the table's speed. */
+__attribute__((target("sse4.2"))) static uint32_t crc_instruction(uint32_t crc, const uint8_t *at, size_t count) {
+    uint64_t wide = crc;
+    for (; count >= 8; count -= 8, at += 8) {
+        uint64_t word;
+        memcpy(&word, at, sizeof(word));
+        wide = __builtin_ia32_crc32di(wide, word);
+    }
+    crc = (uint32_t)wide;
+    while (count--)
+        crc = __builtin_ia32_crc32qi(crc, *at++);
+    return crc;
+}
+#endif
+
+uint32_t value_crc(uint32_t crc, const void *bytes, size_t count) {
+    crc = ~crc;
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("sse4.2"))
+        return ~crc_instruction(crc, bytes, count);
+#endif
+    return ~crc_bytewise(crc, bytes, count);
+}
+
+/* --- keys ---------------------------------------------------------------------------------------------------------- */
+
+struct value_key value_key_single(enum value_kind kind) {
+    return (struct value_key){.bytes = {(uint8_t)kind}, .used = 1};
+}
+
+struct value_key value_key_account(enum value_kind kind, uint64_t account) {
+    struct value_key key = {.bytes = {(uint8_t)kind}, .used = 9};
+    bytes_put64_be(key.bytes + 1, account);
+    return key;
+}
+
+struct value_key value_key_name(const char *name) {
+    size_t bytes = strnlen(name, NAME_BYTES_MAX);
+    struct value_key key = {.bytes = {VALUE_NAME}, .used = (uint8_t)(1 + bytes)};
+    memcpy(key.bytes + 1, name, bytes);
+    return key;
+}
+
+struct value_key value_key_device(uint64_t account, uint16_t device) {
+    struct value_key key = value_key_account(VALUE_DEVICE, account);
+    bytes_put16_be(key.bytes + 9, device);
+    key.used = 11;
+    return key;
+}
+
+struct value_key value_key_block(uint64_t account, uint64_t other) {
+    struct value_key key = value_key_account(VALUE_BLOCK, account);
+    bytes_put64_be(key.bytes + 9, other);
+    key.used = 17;
+    return key;
+}
+
+struct value_key value_key_code(uint64_t account, const uint8_t hash[VALUE_HASH_BYTES]) {
+    struct value_key key = value_key_account(VALUE_CODE, account);
+    memcpy(key.bytes + 9, hash, VALUE_HASH_BYTES);
+    key.used = 9 + VALUE_HASH_BYTES;
+    return key;
+}
+
+struct value_key value_key_queue(uint64_t account, uint16_t device, uint64_t seq) {
+    struct value_key key = value_key_account(VALUE_QUEUE, account);
+    bytes_put16_be(key.bytes + 9, device);
+    bytes_put64_be(key.bytes + 11, seq);
+    key.used = 19;
+    return key;
+}
+
+struct value_key value_key_copy(struct map_view key) {
+    struct value_key copy = {.used = (uint8_t)(key.bytes < sizeof(copy.bytes) ? key.bytes : sizeof(copy.bytes))};
+    memcpy(copy.bytes, key.at, copy.used);
+    return copy;
+}
+
+bool value_key_starts(struct map_view key, const struct value_key *front) {
+    return key.bytes >= front->used && memcmp(key.at, front->bytes, front->used) == 0;
+}
+
+bool value_key_read(struct map_view key, struct value_place *ret_place) {
+    struct value_place place = {0};
+    if (key.bytes < 9)
+        return false;
+    place.account = bytes_get64_be(key.at + 1);
+    if (key.at[0] == VALUE_DEVICE && key.bytes == 11) {
+        place.device = bytes_get16_be(key.at + 9);
+    } else if (key.at[0] == VALUE_BLOCK && key.bytes == 17) {
+        place.seq = bytes_get64_be(key.at + 9);
+    } else if (key.at[0] == VALUE_QUEUE && key.bytes == 19) {
+        place.device = bytes_get16_be(key.at + 9);
+        place.seq = bytes_get64_be(key.at + 11);
+    } else {
+        return false;
+    }
+    *ret_place = place;
+    return true;
+}
+
+/* --- values -------------------------------------------------------------------------------------------------------- */
+
+static uint32_t value_sum(struct map_view key, const uint8_t *value, size_t bytes) {
+    uint32_t crc = value_crc(0, key.at, key.bytes);
+    crc = value_crc(crc, value, 4);
+    return value_crc(crc, value + VALUE_HEADER_BYTES, bytes - VALUE_HEADER_BYTES);
+}
+
+static int header_check(struct map_view value, enum value_kind kind) {
+    if (value.bytes < VALUE_HEADER_BYTES || value.at[1] != kind || bytes_get16(value.at + 2) != 0)
+        return -EUCLEAN;
+    if (value.at[0] > VALUE_VERSION)
+        return -EPROTO;
+    return value.at[0] == VALUE_VERSION ? 0 : -EUCLEAN;
+}
+
+int value_open(struct map_view key, struct map_view value, enum value_kind kind, struct map_view *ret_body) {
+    int error = header_check(value, kind);
+    if (error)
+        return error;
+    if (bytes_get32(value.at + 4) != value_sum(key, value.at, value.bytes))
+        return -EUCLEAN;
+    *ret_body = (struct map_view){.at = value.at + VALUE_HEADER_BYTES, .bytes = value.bytes - VALUE_HEADER_BYTES};
+    return 0;
+}
+
+void value_seal(struct map_view key, enum value_kind kind, uint8_t *space, size_t bytes) {
+    space[0] = VALUE_VERSION;
+    space[1] = (uint8_t)kind;
+    bytes_put16(space + 2, 0);
+    bytes_put32(space + 4, value_sum(key, space, bytes));
+}
+
+static int put_body(struct map_txn *txn, const struct value_key *key, const uint8_t *body, size_t body_bytes) {
+    uint8_t *space;
+    struct map_view view = value_key_view(key);
+    int error = map_put(txn, view, VALUE_HEADER_BYTES + body_bytes, &space);
+    if (error)
+        return error;
+    memcpy(space + VALUE_HEADER_BYTES, body, body_bytes);
+    value_seal(view, key->bytes[0], space, VALUE_HEADER_BYTES + body_bytes);
+    return 0;
+}
+
+int value_put_meta(struct map_txn *txn, const struct value_meta *meta) {
+    struct value_key key = value_key_single(VALUE_META);
+    uint8_t body[META_BYTES];
+    bytes_put32(body, meta->format);
+    bytes_put32(body + 4, meta->environments);
+    bytes_put32(body + 8, meta->index);
+    bytes_put64(body + 12, meta->store_id);
+    return put_body(txn, &key, body, sizeof(body));
+}
+
+static int put_number(struct map_txn *txn, const struct value_key *key, uint64_t number) {
+    uint8_t body[NUMBER_BYTES];
+    bytes_put64(body, number);
+    return put_body(txn, key, body, sizeof(body));
+}
+
+int value_put_counter(struct map_txn *txn, uint64_t next) {
+    struct value_key key = value_key_single(VALUE_COUNTER);
+    return put_number(txn, &key, next);
+}
+
+int value_put_name(struct map_txn *txn, const char *name, uint64_t account) {
+    struct value_key key = value_key_name(name);
+    return put_number(txn, &key, account);
+}
+
+int value_put_block(struct map_txn *txn, uint64_t account, uint64_t other) {
+    struct value_key key = value_key_block(account, other);
+    return put_body(txn, &key, (const uint8_t *)"", 0);
+}
+
+int value_put_account(struct map_txn *txn, const struct account_record *record) {
+    struct value_key key = value_key_account(VALUE_ACCOUNT, record->account);
+    uint8_t body[ACCOUNT_BYTES + NAME_BYTES_MAX];
+    size_t name_bytes = strnlen(record->name, NAME_BYTES_MAX);
+    bytes_put64(body, record->created_ms);
+    bytes_put16(body + 8, record->device_next);
+    body[10] = record->flags;
+    body[11] = (uint8_t)name_bytes;
+    memcpy(body + ACCOUNT_BYTES, record->name, name_bytes);
+    return put_body(txn, &key, body, ACCOUNT_BYTES + name_bytes);
+}
+
+int value_put_device(struct map_txn *txn, const struct device_record *record) {
+    struct value_key key = value_key_device(record->account, record->device);
+    uint8_t body[DEVICE_BYTES] = {0};
+    bytes_put64(body, record->created_ms);
+    bytes_put64(body + 8, record->last_seen_ms);
+    body[16] = record->flags;
+    memcpy(body + 20, record->key, KEY_BYTES);
+    return put_body(txn, &key, body, sizeof(body));
+}
+
+int value_put_code(struct map_txn *txn, const struct value_key *key, const struct value_code *code) {
+    uint8_t body[CODE_BYTES] = {0};
+    bytes_put64(body, code->expires_ms);
+    bytes_put16(body + 8, code->device);
+    memcpy(body + 12, code->key, KEY_BYTES);
+    return put_body(txn, key, body, sizeof(body));
+}
+
+int value_put_queue(struct map_txn *txn, const struct value_key *key, const struct value_queue *entry) {
+    uint8_t *space;
+    struct map_view view = value_key_view(key);
+    size_t bytes = VALUE_QUEUE_BYTES + entry->frame_bytes;
+    int error = map_put(txn, view, bytes, &space);
+    if (error)
+        return error;
+    bytes_put64(space + VALUE_HEADER_BYTES, entry->expires_ms);
+    memcpy(space + VALUE_QUEUE_BYTES, entry->frame, entry->frame_bytes);
+    value_seal(view, VALUE_QUEUE, space, bytes);
+    return 0;
+}
+
+/* A body of exactly, or with `open_end` at least, so many bytes. */
+static int read_body(struct map_view key, struct map_view value, enum value_kind kind, size_t bytes, bool open_end,
+                     const uint8_t **ret_body, size_t *ret_more) {
+    struct map_view body;
+    int error = value_open(key, value, kind, &body);
+    if (error)
+        return error;
+    if (body.bytes < bytes || (!open_end && body.bytes != bytes))
+        return -EUCLEAN;
+    *ret_body = body.at;
+    *ret_more = body.bytes - bytes;
+    return 0;
+}
+
+int value_read_meta(struct map_view key, struct map_view value, struct value_meta *ret_meta) {
+    const uint8_t *body;
+    size_t more;
+    int error = read_body(key, value, VALUE_META, META_BYTES, true, &body, &more);
+    if (error)
+        return error;
+    *ret_meta = (struct value_meta){.format = bytes_get32(body),
+                                    .environments = bytes_get32(body + 4),
+                                    .index = bytes_get32(body + 8),
+                                    .store_id = bytes_get64(body + 12)};
+    return 0;
+}
+
+int value_read_number(struct map_view key, struct map_view value, enum value_kind kind, uint64_t *ret_number) {
+    const uint8_t *body;
+    size_t more;
+    int error = read_body(key, value, kind, NUMBER_BYTES, false, &body, &more);
+    if (error)
+        return error;
+    *ret_number = bytes_get64(body);
+    return 0;
+}
+
+int value_read_account(struct map_view key, struct map_view value, struct account_record *ret_record) {
+    const uint8_t *body;
+    size_t name_bytes;
+    if (key.bytes != 9)
+        return -EUCLEAN;
+    int error = read_body(key, value, VALUE_ACCOUNT, ACCOUNT_BYTES, true, &body, &name_bytes);
+    if (error)
+        return error;
+    if (name_bytes > NAME_BYTES_MAX || body[11] != name_bytes)
+        return -EUCLEAN;
+    struct account_record record = {.account = bytes_get64_be(key.at + 1),
+                                    .created_ms = bytes_get64(body),
+                                    .device_next = bytes_get16(body + 8),
+                                    .flags = body[10]};
+    memcpy(record.name, body + ACCOUNT_BYTES, name_bytes);
+    *ret_record = record;
+    return 0;
+}
+
+int value_read_device(struct map_view key, struct map_view value, struct device_record *ret_record) {
+    const uint8_t *body;
+    size_t more;
+    struct value_place place;
+    if (!value_key_read(key, &place))
+        return -EUCLEAN;
+    int error = read_body(key, value, VALUE_DEVICE, DEVICE_BYTES, false, &body, &more);
+    if (error)
+        return error;
+    struct device_record record = {.account = place.account,
+                                   .device = place.device,
+                                   .created_ms = bytes_get64(body),
+                                   .last_seen_ms = bytes_get64(body + 8),
+                                   .flags = body[16]};
+    memcpy(record.key, body + 20, KEY_BYTES);
+    *ret_record = record;
+    return 0;
+}
+
+int value_read_code(struct map_view key, struct map_view value, struct value_code *ret_code) {
+    const uint8_t *body;
+    size_t more;
+    int error = read_body(key, value, VALUE_CODE, CODE_BYTES, false, &body, &more);
+    if (error)
+        return error;
+    struct value_code code = {.expires_ms = bytes_get64(body), .device = bytes_get16(body + 8)};
+    memcpy(code.key, body + 12, KEY_BYTES);
+    *ret_code = code;
+    return 0;
+}
+
+int value_peek_queue(struct map_view value, struct value_queue *ret_entry) {
+    int error = header_check(value, VALUE_QUEUE);
+    if (error)
+        return error;
+    if (value.bytes < VALUE_QUEUE_BYTES + FRAME_HEADER_BYTES || value.bytes > VALUE_QUEUE_BYTES + FRAME_BYTES_MAX)
+        return -EUCLEAN;
+    *ret_entry = (struct value_queue){.expires_ms = bytes_get64(value.at + VALUE_HEADER_BYTES),
+                                      .frame = value.at + VALUE_QUEUE_BYTES,
+                                      .frame_bytes = (uint32_t)(value.bytes - VALUE_QUEUE_BYTES)};
+    return 0;
+}
+
+int value_read_queue(struct map_view key, struct map_view value, struct value_queue *ret_entry) {
+    struct map_view body;
+    int error = value_open(key, value, VALUE_QUEUE, &body);
+    return error ? error : value_peek_queue(value, ret_entry);
+}
+
+int value_check(struct map_view key, struct map_view value) {
+    union {
+        struct value_meta meta;
+        struct account_record account;
+        struct device_record device;
+        struct value_code code;
+        struct value_queue queue;
+        uint64_t number;
+    } any;
+    struct map_view body;
+    struct value_place place;
+    if (key.bytes == 0)
+        return -EUCLEAN;
+    switch (key.at[0]) {
+    case VALUE_META:
+        return value_read_meta(key, value, &any.meta);
+    case VALUE_COUNTER:
+    case VALUE_NAME:
+        return value_read_number(key, value, key.at[0], &any.number);
+    case VALUE_ACCOUNT:
+        return value_read_account(key, value, &any.account);
+    case VALUE_DEVICE:
+        return value_read_device(key, value, &any.device);
+    case VALUE_BLOCK:
+        return value_key_read(key, &place) ? value_open(key, value, VALUE_BLOCK, &body) : -EUCLEAN;
+    case VALUE_CODE:
+        return key.bytes == 9 + VALUE_HASH_BYTES ? value_read_code(key, value, &any.code) : -EUCLEAN;
+    case VALUE_QUEUE:
+        return value_key_read(key, &place) ? value_read_queue(key, value, &any.queue) : -EUCLEAN;
+    default:
+        return -EUCLEAN;
+    }
+}
