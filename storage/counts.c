@@ -1,0 +1,96 @@
+#include "storage/counts.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/account.h"
+
+#define COUNTS_CAPACITY_FIRST 256
+
+void counts_fini(struct counts *counts) {
+    free(counts->slots);
+    free(counts->journal);
+    *counts = (struct counts){0};
+}
+
+static struct counts_slot *slot_of(const struct counts *counts, uint64_t account, uint16_t device) {
+    uint64_t at = account_hash(account ^ ((uint64_t)device << 48));
+    for (;; at++) {
+        struct counts_slot *slot = &counts->slots[at & (counts->capacity - 1)];
+        if (slot->account == 0 || (slot->account == account && slot->device == device))
+            return slot;
+    }
+}
+
+uint64_t counts_get(const struct counts *counts, uint64_t account, uint16_t device) {
+    return counts->capacity ? slot_of(counts, account, device)->entries : 0;
+}
+
+/* Growing leaves empty queues behind: the table follows the queues that are in use, not all there ever were. */
+static int grow(struct counts *counts) {
+    uint32_t live = 0;
+    for (uint32_t i = 0; i < counts->capacity; i++)
+        live += counts->slots[i].entries > 0;
+    struct counts next = {.capacity = COUNTS_CAPACITY_FIRST};
+    while (next.capacity < live * 4)
+        next.capacity *= 2;
+    next.slots = calloc(next.capacity, sizeof(*next.slots));
+    if (!next.slots)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < counts->capacity; i++) {
+        const struct counts_slot *slot = &counts->slots[i];
+        if (slot->entries > 0)
+            *slot_of(&next, slot->account, slot->device) = *slot;
+    }
+    free(counts->slots);
+    counts->slots = next.slots;
+    counts->capacity = next.capacity;
+    counts->used = live;
+    return 0;
+}
+
+static int change(struct counts *counts, uint64_t account, uint16_t device, int64_t amount) {
+    if ((counts->used + 1) * 2 > counts->capacity) {
+        int error = grow(counts);
+        if (error)
+            return error;
+    }
+    struct counts_slot *slot = slot_of(counts, account, device);
+    if (slot->account == 0) {
+        slot->account = account;
+        slot->device = device;
+        counts->used++;
+    }
+    slot->entries += (uint64_t)amount;
+    return 0;
+}
+
+int counts_add(struct counts *counts, uint64_t account, uint16_t device, int64_t amount) {
+    if (counts->journal_count == counts->journal_capacity) {
+        uint32_t capacity = counts->journal_capacity ? counts->journal_capacity * 2 : COUNTS_CAPACITY_FIRST;
+        struct counts_change *journal = realloc(counts->journal, capacity * sizeof(*journal));
+        if (!journal)
+            return -ENOMEM;
+        counts->journal = journal;
+        counts->journal_capacity = capacity;
+    }
+    int error = change(counts, account, device, amount);
+    if (error)
+        return error;
+    counts->journal[counts->journal_count++] =
+        (struct counts_change){.account = account, .device = device, .amount = amount};
+    return 0;
+}
+
+void counts_keep(struct counts *counts) {
+    counts->journal_count = 0;
+}
+
+/* Backwards, so that no count is below zero in between. A slot to take back from is there: only grow drops slots, and
+ * a queue it dropped as empty gets its slot anew, within the room that grow has just made. */
+void counts_undo(struct counts *counts) {
+    while (counts->journal_count > 0) {
+        const struct counts_change *last = &counts->journal[--counts->journal_count];
+        change(counts, last->account, last->device, -last->amount);
+    }
+}

@@ -1,0 +1,250 @@
+/* The directory: accounts, their names, devices and blocks, in environment 0. */
+#include <errno.h>
+#include <string.h>
+
+#include "storage/environment.h"
+
+#define ACCOUNT_FIRST 1
+#define DEVICE_FIRST 1
+
+bool directory_writes(const struct request *request) {
+    switch (request->kind) {
+    case REQUEST_ACCOUNT_ADD:
+    case REQUEST_ACCOUNT_FLAGS:
+    case REQUEST_ACCOUNT_REMOVE:
+    case REQUEST_CODE_ADD:
+    case REQUEST_LINK:
+    case REQUEST_DEVICE_REVOKE:
+    case REQUEST_BLOCK:
+        return true;
+    default:
+        return false;
+    }
+}
+
+int directory_account(struct map_txn *txn, uint64_t account, struct account_record *ret_record) {
+    struct value_key key = value_key_account(VALUE_ACCOUNT, account);
+    struct map_view value;
+    int error = map_get(txn, value_key_view(&key), &value);
+    return error ? error : value_read_account(value_key_view(&key), value, ret_record);
+}
+
+int directory_device(struct map_txn *txn, uint64_t account, uint16_t device, struct device_record *ret_record) {
+    struct value_key key = value_key_device(account, device);
+    struct map_view value;
+    int error = map_get(txn, value_key_view(&key), &value);
+    return error ? error : value_read_device(value_key_view(&key), value, ret_record);
+}
+
+static int read_number(struct map_txn *txn, const struct value_key *key, enum value_kind kind, uint64_t *ret_number) {
+    struct map_view value;
+    int error = map_get(txn, value_key_view(key), &value);
+    return error ? error : value_read_number(value_key_view(key), value, kind, ret_number);
+}
+
+static bool name_allowed(const char *name) {
+    size_t bytes = strnlen(name, NAME_BYTES_MAX + 1);
+    if (bytes == 0 || bytes > NAME_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < bytes; i++) {
+        char c = name[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        if (!letter && (i == 0 || (c != '.' && c != '_' && c != '-')))
+            return false;
+    }
+    return true;
+}
+
+/* Deletes every record whose key starts so. */
+static int delete_front(struct map_txn *txn, const struct value_key *front) {
+    struct map_cursor *cursor;
+    struct map_view key, value;
+    int error = map_cursor_open(txn, &cursor);
+    if (error)
+        return error;
+    error = map_seek(cursor, value_key_view(front), &key, &value);
+    while (error == 0 && value_key_starts(key, front)) {
+        error = map_cursor_delete(cursor);
+        if (error == 0)
+            error = map_next(cursor, &key, &value);
+    }
+    map_cursor_close(cursor);
+    return error == -ENOENT ? 0 : error;
+}
+
+static int remove_records(struct map_txn *txn, const struct account_record *record) {
+    static const enum value_kind kinds[] = {VALUE_ACCOUNT, VALUE_DEVICE, VALUE_BLOCK, VALUE_CODE};
+    struct value_key name = value_key_name(record->name);
+    int error = map_delete(txn, value_key_view(&name));
+    if (error && error != -ENOENT)
+        return error;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct value_key front = value_key_account(kinds[i], record->account);
+        error = delete_front(txn, &front);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+static int account_add_one(struct environment *environment, struct map_txn *txn, struct account_record *record,
+                           uint64_t number, uint8_t *ret_code) {
+    struct value_key key = value_key_name(record->name);
+    uint64_t other;
+    int error = read_number(txn, &key, VALUE_NAME, &other);
+    if (error != -ENOENT)
+        return error ? error : -EEXIST;
+    record->account = number;
+    record->created_ms = store_utc_ms();
+    record->device_next = DEVICE_FIRST;
+    record->flags = 0;
+    error = value_put_account(txn, record);
+    if (error == 0)
+        error = value_put_name(txn, record->name, number);
+    if (error == 0 && ret_code)
+        error = link_code_add(environment, txn, number, ret_code);
+    return error;
+}
+
+/* All or none: where one name is taken, what was added before it in this request is taken out again. */
+static int account_add(struct environment *environment, struct map_txn *txn, struct request *request) {
+    uint64_t next = ACCOUNT_FIRST;
+    struct value_key counter = value_key_single(VALUE_COUNTER);
+    int error = read_number(txn, &counter, VALUE_COUNTER, &next);
+    if (error && error != -ENOENT)
+        return error;
+    if (request->count == 0)
+        return -EINVAL;
+    for (uint32_t i = 0; i < request->count; i++) {
+        if (!name_allowed(request->accounts[i].name))
+            return -EINVAL;
+    }
+    uint32_t added = 0;
+    for (error = 0; added < request->count; added++) {
+        uint8_t *code = request->codes ? request->codes[added] : NULL;
+        error = account_add_one(environment, txn, &request->accounts[added], next + added, code);
+        if (error)
+            break;
+    }
+    if (error == 0)
+        return value_put_counter(txn, next + request->count);
+    while (added > 0 && map_error(txn) == 0)
+        remove_records(txn, &request->accounts[--added]);
+    return error;
+}
+
+static int account_flags(struct map_txn *txn, const struct request *request) {
+    struct account_record record;
+    int error = directory_account(txn, request->account, &record);
+    if (error)
+        return error;
+    record.flags = (uint8_t)request->value;
+    return value_put_account(txn, &record);
+}
+
+static int account_remove(struct map_txn *txn, const struct request *request) {
+    struct account_record record;
+    int error = directory_account(txn, request->account, &record);
+    return error ? error : remove_records(txn, &record);
+}
+
+static int device_revoke(struct map_txn *txn, const struct request *request) {
+    struct device_record record;
+    int error = directory_device(txn, request->account, request->device_number, &record);
+    if (error)
+        return error;
+    record.flags |= DEVICE_REVOKED;
+    return value_put_device(txn, &record);
+}
+
+static int count_blocks(struct map_txn *txn, uint64_t account, uint64_t *ret_count) {
+    struct value_key front = value_key_account(VALUE_BLOCK, account);
+    struct map_cursor *cursor;
+    struct map_view key, value;
+    uint64_t count = 0;
+    int error = map_cursor_open(txn, &cursor);
+    if (error)
+        return error;
+    error = map_seek(cursor, value_key_view(&front), &key, &value);
+    while (error == 0 && value_key_starts(key, &front)) {
+        count++;
+        error = map_next(cursor, &key, &value);
+    }
+    map_cursor_close(cursor);
+    if (error && error != -ENOENT)
+        return error;
+    *ret_count = count;
+    return 0;
+}
+
+static int block(struct environment *environment, struct map_txn *txn, const struct request *request) {
+    struct value_key key = value_key_block(request->account, request->other);
+    struct account_record record;
+    struct map_view value;
+    uint64_t count = 0;
+    int error = directory_account(txn, request->account, &record);
+    if (error)
+        return error;
+    if (request->value == 0) {
+        error = map_delete(txn, value_key_view(&key));
+        return error == -ENOENT ? 0 : error;
+    }
+    error = map_get(txn, value_key_view(&key), &value);
+    if (error != -ENOENT)
+        return error;
+    error = directory_account(txn, request->other, &record);
+    if (error == 0)
+        error = count_blocks(txn, request->account, &count);
+    if (error)
+        return error;
+    if (count >= environment->settings.blocks_max)
+        return -EDQUOT;
+    return value_put_block(txn, request->account, request->other);
+}
+
+static int code_add(struct environment *environment, struct map_txn *txn, struct request *request) {
+    struct account_record record;
+    int error = directory_account(txn, request->account, &record);
+    return error ? error : link_code_add(environment, txn, request->account, request->code);
+}
+
+int directory_change(struct environment *environment, struct map_txn *txn, struct request *request) {
+    if (environment->index != 0)
+        return -EINVAL;
+    switch (request->kind) {
+    case REQUEST_ACCOUNT_ADD:
+        return account_add(environment, txn, request);
+    case REQUEST_ACCOUNT_FLAGS:
+        return account_flags(txn, request);
+    case REQUEST_ACCOUNT_REMOVE:
+        return account_remove(txn, request);
+    case REQUEST_CODE_ADD:
+        return code_add(environment, txn, request);
+    case REQUEST_LINK:
+        return link_device(txn, request);
+    case REQUEST_DEVICE_REVOKE:
+        return device_revoke(txn, request);
+    case REQUEST_BLOCK:
+        return block(environment, txn, request);
+    default:
+        return -EINVAL;
+    }
+}
+
+int directory_lookup(struct map_txn *txn, struct request *request) {
+    uint64_t account = request->account;
+    struct account_record record;
+    if (request->name[0] != '\0') {
+        struct value_key key = value_key_name(request->name);
+        int error = read_number(txn, &key, VALUE_NAME, &account);
+        if (error)
+            return error;
+    }
+    int error = directory_account(txn, account, &record);
+    if (error)
+        return error;
+    request->account = account;
+    request->value = record.flags;
+    memcpy(request->name, record.name, sizeof(record.name));
+    return 0;
+}

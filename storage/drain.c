@@ -1,0 +1,103 @@
+/* What storage supplies of core/port.h: a shard reads queue entries straight from the map. */
+#include <errno.h>
+
+#include "core/account.h"
+#include "storage/environment.h"
+
+static int reader_open(struct reader *reader, struct map *map) {
+    int error;
+    if (reader->txn) {
+        error = map_renew(reader->txn);
+        if (error)
+            return error;
+        error = map_cursor_renew(reader->cursor);
+        if (error)
+            map_rest(reader->txn);
+    } else {
+        error = map_begin_read(map, &reader->txn);
+        if (error)
+            return error;
+        error = map_cursor_open(reader->txn, &reader->cursor);
+        if (error) {
+            map_abort(reader->txn);
+            reader->txn = NULL;
+        }
+    }
+    reader->open = error == 0;
+    reader->positioned = false;
+    return error;
+}
+
+/* A drain asks for one entry after the other: then the cursor only steps on. */
+static bool follows(const struct reader *reader, uint64_t account, uint16_t device, uint64_t seq) {
+    return reader->positioned && reader->account == account && reader->device == device &&
+           seq == reader->seq + 1;
+}
+
+int drain_read(struct store *store, uint32_t shard, uint64_t account, uint16_t device, uint64_t seq,
+               struct store_view *ret_view) {
+    uint32_t index = store_environment_of(store, account);
+    struct reader *reader = store_reader(store, shard, index);
+    if (!reader->open && reader_open(reader, store->environments[index].map))
+        return -EIO;
+    struct map_view key, value;
+    struct value_place place;
+    struct value_queue entry;
+    int error;
+    if (follows(reader, account, device, seq)) {
+        error = map_next(reader->cursor, &key, &value);
+    } else {
+        struct value_key at = value_key_queue(account, device, seq);
+        error = map_seek(reader->cursor, value_key_view(&at), &key, &value);
+    }
+    reader->positioned = false;
+    if (error)
+        return error == -ENOENT ? -ENOENT : -EIO;
+    if (!value_key_read(key, &place) || key.at[0] != VALUE_QUEUE || place.account != account ||
+        place.device != device)
+        return -ENOENT;
+    reader->positioned = true;
+    reader->account = account;
+    reader->device = device;
+    reader->seq = place.seq;
+    error = value_read_queue(key, value, &entry);
+    if (error) {
+        ret_view->seq = place.seq;
+        return -EUCLEAN;
+    }
+    *ret_view = (struct store_view){.seq = place.seq,
+                                    .frame = entry.frame,
+                                    .frame_bytes = entry.frame_bytes,
+                                    .expires_ms = entry.expires_ms};
+    return 0;
+}
+
+void drain_read_end(struct store *store, uint32_t shard) {
+    for (uint32_t i = 0; i < store->count; i++) {
+        struct reader *reader = store_reader(store, shard, i);
+        if (!reader->open)
+            continue;
+        map_rest(reader->txn);
+        reader->open = false;
+        reader->positioned = false;
+    }
+}
+
+int port_store_read(struct shard *shard, uint64_t account, uint16_t device, uint64_t seq,
+                    struct store_view *ret_view) {
+    return drain_read(shard_store(shard), shard_index(shard), account, device, seq, ret_view);
+}
+
+void port_store_read_end(struct shard *shard) {
+    drain_read_end(shard_store(shard), shard_index(shard));
+}
+
+uint32_t port_store_party(const struct shard *shard, uint64_t account) {
+    const struct store *store = shard_store(shard);
+    return store->setup.shards + store_environment_of(store, account);
+}
+
+uint32_t port_directory_party(const struct shard *shard) {
+    const struct store *store = shard_store(shard);
+    return store->setup.shards;
+}

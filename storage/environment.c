@@ -1,0 +1,176 @@
+#include "storage/environment.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/stats.h"
+
+#define READERS_SPARE 32          /* helpers, measurements and tools that look at the files */
+#define MEASURE_SHARE 20          /* measuring takes at most this part of the time */
+#define ENTRY_OVERHEAD_BYTES 40   /* of a leaf's entry beside the value: key and LMDB's node */
+#define LARGE_VALUE_PART 2        /* a value of more than a page divided by this has pages of its own */
+#define RESERVE_KEPT_PART 4       /* the last quarter of the reserve is for deletes and the directory alone */
+
+static uint64_t clock_us(clockid_t clock) {
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+uint64_t store_now_ms(void) {
+    return clock_us(CLOCK_MONOTONIC) / 1000;
+}
+
+uint64_t store_utc_ms(void) {
+    return clock_us(CLOCK_REALTIME) / 1000;
+}
+
+static int count_queues(struct environment *environment) {
+    int error = environment_look(environment);
+    if (error)
+        return error;
+    struct value_key first = value_key_single(VALUE_QUEUE);
+    struct map_view key, value;
+    struct value_place place;
+    error = map_seek(environment->cursor, value_key_view(&first), &key, &value);
+    while (error == 0) {
+        if (value_key_read(key, &place) && place.account != 0)
+            error = counts_add(&environment->counts, place.account, place.device, 1);
+        counts_keep(&environment->counts);
+        if (error == 0)
+            error = map_next(environment->cursor, &key, &value);
+    }
+    environment_rest(environment);
+    return error == -ENOENT ? 0 : error;
+}
+
+int environment_open(struct environment *environment, const char *folder, char *ret_error, size_t error_bytes) {
+    const struct store_setup *setup = &environment->store->setup;
+    int error = map_open(folder, setup->config->map_bytes, setup->shards + READERS_SPARE, &environment->map);
+    if (error == -EPROTO)
+        snprintf(ret_error, error_bytes, "%s was written by another version of LMDB", folder);
+    else if (error)
+        snprintf(ret_error, error_bytes, "%s can't be opened: %s", folder, strerror(-error));
+    if (error)
+        return error;
+    environment->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (environment->wake_fd < 0) {
+        error = -errno;
+        goto err_after_map;
+    }
+    map_readers_check(environment->map);
+    error = map_begin_read(environment->map, &environment->snapshot);
+    if (error)
+        goto err_after_eventfd;
+    error = map_cursor_open(environment->snapshot, &environment->cursor);
+    if (error)
+        goto err_after_snapshot;
+    map_rest(environment->snapshot);
+    error = count_queues(environment);
+    if (error)
+        goto err_after_cursor;
+    pthread_mutex_init(&environment->status_lock, NULL);
+    environment_measure(environment);
+    return 0;
+
+err_after_cursor:
+    map_cursor_close(environment->cursor);
+err_after_snapshot:
+    map_abort(environment->snapshot);
+err_after_eventfd:
+    close(environment->wake_fd);
+err_after_map:
+    map_close(environment->map);
+    environment->map = NULL;
+    counts_fini(&environment->counts);
+    snprintf(ret_error, error_bytes, "%s can't be read: %s", folder, strerror(-error));
+    return error;
+}
+
+void environment_close(struct environment *environment) {
+    if (!environment->map)
+        return;
+    map_cursor_close(environment->cursor);
+    map_abort(environment->snapshot);
+    map_close(environment->map);
+    close(environment->wake_fd);
+    counts_fini(&environment->counts);
+    pthread_mutex_destroy(&environment->status_lock);
+    environment->map = NULL;
+}
+
+int environment_look(struct environment *environment) {
+    int error = map_renew(environment->snapshot);
+    if (error)
+        return error;
+    error = map_cursor_renew(environment->cursor);
+    if (error)
+        map_rest(environment->snapshot);
+    return error;
+}
+
+void environment_rest(struct environment *environment) {
+    map_rest(environment->snapshot);
+}
+
+void environment_close_writes(struct environment *environment, int error, const char *what) {
+    if (environment->closed)
+        return;
+    environment->closed = true;
+    pthread_mutex_lock(&environment->status_lock);
+    environment->status.closed = true;
+    snprintf(environment->status.error, sizeof(environment->status.error), "%s failed: %s", what, strerror(-error));
+    pthread_mutex_unlock(&environment->status_lock);
+    port_log("store_closed environment=%u what=%s error=%d", environment->index, what, -error);
+}
+
+static uint64_t limit_bytes(const struct environment *environment, bool receipt) {
+    uint64_t reserve = environment->bytes_max / 100 * environment->store->setup.config->map_reserve_percent;
+    return environment->bytes_max - (receipt ? reserve / RESERVE_KEPT_PART : reserve);
+}
+
+/* Walking the free pages costs time where there are many: while the file has not even reached the limit it is left
+ * out, and it never takes more than its share of the time. In between, what is put is counted on top. */
+void environment_measure(struct environment *environment) {
+    uint64_t began_us = clock_us(CLOCK_MONOTONIC);
+    if (began_us < environment->measure_next_us)
+        return;
+    struct map_usage usage;
+    if (map_usage(environment->map, &usage))
+        return;
+    environment->page_bytes = usage.page_bytes;
+    environment->bytes_max = usage.pages_max * usage.page_bytes;
+    environment->bytes_used = (usage.pages_high - usage.pages_free) * usage.page_bytes;
+    environment->measure_next_us = began_us + (clock_us(CLOCK_MONOTONIC) - began_us) * MEASURE_SHARE;
+    bool full = environment->bytes_used > limit_bytes(environment, false);
+
+    pthread_mutex_lock(&environment->status_lock);
+    struct store_status *status = &environment->status;
+    bool was_full = status->full;
+    status->map_bytes = environment->bytes_max;
+    status->used_bytes = environment->bytes_used;
+    status->records = usage.records;
+    status->full = full;
+    pthread_mutex_unlock(&environment->status_lock);
+    if (full != was_full)
+        port_log("store_%s environment=%u used_bytes=%llu", full ? "full" : "not_full", environment->index,
+                 (unsigned long long)environment->bytes_used);
+    struct stats *stats = &environment->store->setup.stats[environment->index];
+    atomic_store_explicit(&stats->store_used_bytes, environment->bytes_used, memory_order_relaxed);
+    atomic_store_explicit(&stats->store_records, usage.records, memory_order_relaxed);
+}
+
+bool environment_room(struct environment *environment, size_t bytes, bool receipt) {
+    uint64_t takes = bytes + ENTRY_OVERHEAD_BYTES;
+    uint64_t page = environment->page_bytes;
+    if (takes > page / LARGE_VALUE_PART)
+        takes = (takes + page - 1) / page * page;
+    if (environment->bytes_used + takes > limit_bytes(environment, receipt))
+        return false;
+    environment->bytes_used += takes;
+    return true;
+}

@@ -1,0 +1,188 @@
+/* The expiry sweep: walks codes and queues once per period, a slice at a time between batches. Messages are reported
+ * to their account's home shard, which tells the sender and deletes them when that is settled; receipts and codes are
+ * deleted here. It pauses while wall clock and monotonic clock disagree: a wrong date must not empty the store. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/account.h"
+#include "core/stats.h"
+#include "storage/environment.h"
+
+#define SLICE_RECORDS 512
+#define REPORT_ENTRIES 256
+#define REPORTS_OUT_MAX 64
+#define RETRY_MS 100
+
+struct slice {
+    struct environment *environment;
+    uint64_t utc_ms;
+    struct request *report; /* grows while the entries are of one queue */
+    struct value_key victims[SLICE_RECORDS];
+    uint32_t victim_count;
+    uint64_t expired;
+};
+
+bool expiry_paused(const struct environment *environment, uint64_t now_ms) {
+    return now_ms < environment->expiry.paused_until_ms;
+}
+
+void expiry_returned(struct environment *environment, struct request *request) {
+    environment->expiry.reports_out--;
+    free(request);
+}
+
+static void report_send(struct slice *slice) {
+    struct environment *environment = slice->environment;
+    struct request *report = slice->report;
+    if (!report)
+        return;
+    slice->report = NULL;
+    slice->expired += report->count;
+    environment->expiry.reports_out++;
+    struct note note = {.kind = NOTE_REQUEST, .request = report};
+    const struct store_setup *setup = &environment->store->setup;
+    lanes_post(setup->lanes, environment->party, account_home(report->account, setup->shards), &note);
+}
+
+static int report_add(struct slice *slice, const struct value_place *place, const struct value_queue *queue) {
+    struct request *report = slice->report;
+    if (report && (report->account != place->account || report->device_number != place->device ||
+                   report->count == report->capacity)) {
+        report_send(slice);
+        report = NULL;
+    }
+    if (!report) {
+        report = calloc(1, sizeof(*report) + REPORT_ENTRIES * sizeof(struct queue_entry));
+        if (!report)
+            return -ENOMEM;
+        report->kind = REQUEST_EXPIRED;
+        report->from = (uint16_t)slice->environment->party;
+        report->account = place->account;
+        report->device_number = place->device;
+        report->entries = (struct queue_entry *)(report + 1);
+        report->capacity = REPORT_ENTRIES;
+        slice->report = report;
+    }
+    queue_describe(place, queue, slice->utc_ms, &report->entries[report->count++]);
+    return 0;
+}
+
+static int slice_record(struct slice *slice, struct map_view key, struct map_view value) {
+    struct value_place place;
+    struct value_queue queue;
+    struct value_code code;
+    if (key.at[0] == VALUE_CODE) {
+        if (value_read_code(key, value, &code) == 0 && code.expires_ms <= slice->utc_ms)
+            slice->victims[slice->victim_count++] = value_key_copy(key);
+        return 0;
+    }
+    /* The whole value is checked only where it says that it expired: nothing is deleted on the word of damaged bytes. */
+    if (!value_key_read(key, &place) || value_peek_queue(value, &queue) || queue.expires_ms > slice->utc_ms ||
+        value_read_queue(key, value, &queue))
+        return 0;
+    struct queue_entry entry;
+    queue_describe(&place, &queue, slice->utc_ms, &entry);
+    if (entry.frame_type == FRAME_MESSAGE)
+        return report_add(slice, &place, &queue);
+    slice->victims[slice->victim_count++] = value_key_copy(key);
+    return 0;
+}
+
+static void delete_victims(struct slice *slice) {
+    struct environment *environment = slice->environment;
+    struct map_txn *txn;
+    struct value_place place;
+    if (slice->victim_count == 0 || environment->closed || map_begin(environment->map, &txn))
+        return;
+    int error = 0;
+    for (uint32_t i = 0; i < slice->victim_count && error == 0; i++) {
+        error = map_delete(txn, value_key_view(&slice->victims[i]));
+        if (error == 0 && value_key_read(value_key_view(&slice->victims[i]), &place))
+            error = counts_add(&environment->counts, place.account, place.device, -1);
+        if (error == -ENOENT)
+            error = 0;
+    }
+    if (error)
+        map_abort(txn);
+    else
+        error = map_commit(txn);
+    if (error == 0) {
+        slice->expired += slice->victim_count;
+        counts_keep(&environment->counts);
+        environment_measure(environment);
+        return;
+    }
+    counts_undo(&environment->counts);
+    if (error != -ENOSPC && error != -ENOMEM)
+        environment_close_writes(environment, error, "commit");
+}
+
+/* One slice of the walk. True when the walk has reached the end. */
+static bool sweep(struct environment *environment, struct slice *slice) {
+    struct expiry *expiry = &environment->expiry;
+    if (expiry->at.used == 0)
+        expiry->at = value_key_single(VALUE_CODE);
+    if (environment_look(environment))
+        return true;
+    struct map_view key, value;
+    int error = map_seek(environment->cursor, value_key_view(&expiry->at), &key, &value);
+    for (uint32_t i = 0; i < SLICE_RECORDS && error == 0; i++) {
+        error = slice_record(slice, key, value);
+        if (error == 0)
+            error = map_next(environment->cursor, &key, &value);
+    }
+    if (error == 0)
+        expiry->at = value_key_copy(key);
+    else
+        expiry->at.used = 0;
+    environment_rest(environment);
+    report_send(slice);
+    delete_victims(slice);
+    return error != 0;
+}
+
+/* Both clocks are read one after the other: what they differ by changes only where the wall clock is set. */
+static void look_at_clocks(struct environment *environment, uint64_t now_ms, uint64_t utc_ms) {
+    struct expiry *expiry = &environment->expiry;
+    int64_t offset_ms = (int64_t)(utc_ms - now_ms);
+    uint64_t jump_ms = (uint64_t)llabs((long long)(offset_ms - expiry->offset_ms));
+    if (expiry->looked && jump_ms > environment->settings.clock_jump_ms) {
+        uint64_t pause_ms = environment->settings.expiry_sweep_ms;
+        if (pause_ms < jump_ms && offset_ms > expiry->offset_ms)
+            pause_ms = jump_ms < pause_ms * 10 ? jump_ms : pause_ms * 10;
+        expiry->paused_until_ms = now_ms + pause_ms;
+        expiry->at.used = 0;
+        port_log("expiry_paused environment=%u jump_ms=%lld pause_ms=%llu", environment->index,
+                 (long long)(offset_ms - expiry->offset_ms), (unsigned long long)pause_ms);
+    }
+    expiry->offset_ms = offset_ms;
+    expiry->looked = true;
+}
+
+void expiry_turn(struct environment *environment, uint64_t now_ms, uint64_t utc_ms) {
+    struct expiry *expiry = &environment->expiry;
+    look_at_clocks(environment, now_ms, utc_ms);
+    if (now_ms < expiry->next_ms)
+        return;
+    if (now_ms < expiry->paused_until_ms) {
+        expiry->next_ms = expiry->paused_until_ms;
+        return;
+    }
+    if (expiry->reports_out >= REPORTS_OUT_MAX) {
+        expiry->next_ms = now_ms + RETRY_MS;
+        return;
+    }
+    struct slice slice = {.environment = environment, .utc_ms = utc_ms};
+    sweep(environment, &slice);
+
+    /* The slices are spread evenly over the period. */
+    uint64_t period_ms = environment->settings.expiry_sweep_ms;
+    uint64_t slices = environment->status.records / SLICE_RECORDS + 1;
+    expiry->next_ms = now_ms + (period_ms / slices > 0 ? period_ms / slices : 1);
+    struct stats *stats = &environment->store->setup.stats[environment->index];
+    stats_add(stats->store_expired, slice.expired);
+    pthread_mutex_lock(&environment->status_lock);
+    environment->status.expired += slice.expired;
+    pthread_mutex_unlock(&environment->status_lock);
+}
