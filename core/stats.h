@@ -47,7 +47,14 @@
     X(bufs_exhausted, counter, "times no receive buffer was free")                                \
     X(bufs_lent, gauge, "receive buffers lent")                                                   \
     X(notes, counter, "notes taken from lanes")                                                   \
-    X(notes_kept, counter, "notes kept because a lane was full")
+    X(notes_kept, counter, "notes kept because a lane was full")                                  \
+    X(store_commits, counter, "transactions the store made durable")                              \
+    X(store_puts, counter, "queue entries committed")                                             \
+    X(store_put_failures, counter, "queue entries the store refused or could not commit")         \
+    X(store_deletes, counter, "delete notes the store worked off")                                \
+    X(store_expired, counter, "queue entries and codes found expired")                            \
+    X(store_records, gauge, "records in the store")                                               \
+    X(store_used_bytes, gauge, "bytes of the store's map in use")
 
 struct stats {
 #define X(name, kind, help) _Atomic uint64_t name;

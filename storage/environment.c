@@ -99,6 +99,7 @@ void environment_close(struct environment *environment) {
     map_close(environment->map);
     close(environment->wake_fd);
     counts_fini(&environment->counts);
+    expiry_fini(environment);
     pthread_mutex_destroy(&environment->status_lock);
     environment->map = NULL;
 }
@@ -133,8 +134,8 @@ static uint64_t limit_bytes(const struct environment *environment, bool receipt)
     return environment->bytes_max - (receipt ? reserve / RESERVE_KEPT_PART : reserve);
 }
 
-/* Walking the free pages costs time where there are many: while the file has not even reached the limit it is left
- * out, and it never takes more than its share of the time. In between, what is put is counted on top. */
+/* Walking the free pages costs time where there are many: it never takes more than its share of the time. In between,
+ * what is put is counted on top. */
 void environment_measure(struct environment *environment) {
     uint64_t began_us = clock_us(CLOCK_MONOTONIC);
     if (began_us < environment->measure_next_us)

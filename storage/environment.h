@@ -21,6 +21,7 @@
 #define ENVIRONMENTS_MAX 64
 #define BATCH_NOTES_MAX 4096
 #define BATCH_BYTES_MAX (16u << 20)
+#define EXPIRY_REPORTS_MAX 1024
 
 /* Of a batch's note while it is worked on. */
 struct batch_item {
@@ -56,7 +57,8 @@ struct expiry {
     uint64_t paused_until_ms;
     int64_t offset_ms; /* wall clock minus monotonic clock at the last look */
     bool looked;
-    uint32_t reports_out; /* REQUEST_EXPIRED that are not back */
+    struct request *reports[EXPIRY_REPORTS_MAX]; /* REQUEST_EXPIRED that are not back */
+    uint32_t reports_out;
 };
 
 enum helper_state { HELPER_IDLE, HELPER_RUNNING, HELPER_DONE };
@@ -87,6 +89,7 @@ struct environment {
     int wake_fd;         /* [init] */
     struct map *map;     /* [init] */
     pthread_t thread;
+    bool running; /* the thread is; main thread */
 
     struct settings settings;
     uint32_t settings_seen;
@@ -184,6 +187,7 @@ int link_device(struct map_txn *txn, struct request *request);
 void expiry_turn(struct environment *environment, uint64_t now_ms, uint64_t utc_ms);
 bool expiry_paused(const struct environment *environment, uint64_t now_ms);
 void expiry_returned(struct environment *environment, struct request *request);
+void expiry_fini(struct environment *environment);
 
 /* storage/check.c --------------------------------------------------------------------------------------------- */
 

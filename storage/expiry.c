@@ -11,7 +11,6 @@
 
 #define SLICE_RECORDS 512
 #define REPORT_ENTRIES 256
-#define REPORTS_OUT_MAX 64
 #define RETRY_MS 100
 
 struct slice {
@@ -28,8 +27,20 @@ bool expiry_paused(const struct environment *environment, uint64_t now_ms) {
 }
 
 void expiry_returned(struct environment *environment, struct request *request) {
-    environment->expiry.reports_out--;
-    free(request);
+    struct expiry *expiry = &environment->expiry;
+    for (uint32_t i = 0; i < expiry->reports_out; i++) {
+        if (expiry->reports[i] == request) {
+            expiry->reports[i] = expiry->reports[--expiry->reports_out];
+            free(request);
+            return;
+        }
+    }
+}
+
+void expiry_fini(struct environment *environment) {
+    struct expiry *expiry = &environment->expiry;
+    while (expiry->reports_out > 0)
+        free(expiry->reports[--expiry->reports_out]);
 }
 
 static void report_send(struct slice *slice) {
@@ -39,7 +50,7 @@ static void report_send(struct slice *slice) {
         return;
     slice->report = NULL;
     slice->expired += report->count;
-    environment->expiry.reports_out++;
+    environment->expiry.reports[environment->expiry.reports_out++] = report;
     struct note note = {.kind = NOTE_REQUEST, .request = report};
     const struct store_setup *setup = &environment->store->setup;
     lanes_post(setup->lanes, environment->party, account_home(report->account, setup->shards), &note);
@@ -148,13 +159,11 @@ static void look_at_clocks(struct environment *environment, uint64_t now_ms, uin
     int64_t offset_ms = (int64_t)(utc_ms - now_ms);
     uint64_t jump_ms = (uint64_t)llabs((long long)(offset_ms - expiry->offset_ms));
     if (expiry->looked && jump_ms > environment->settings.clock_jump_ms) {
-        uint64_t pause_ms = environment->settings.expiry_sweep_ms;
-        if (pause_ms < jump_ms && offset_ms > expiry->offset_ms)
-            pause_ms = jump_ms < pause_ms * 10 ? jump_ms : pause_ms * 10;
-        expiry->paused_until_ms = now_ms + pause_ms;
+        expiry->paused_until_ms = now_ms + environment->settings.expiry_sweep_ms;
         expiry->at.used = 0;
         port_log("expiry_paused environment=%u jump_ms=%lld pause_ms=%llu", environment->index,
-                 (long long)(offset_ms - expiry->offset_ms), (unsigned long long)pause_ms);
+                 (long long)(offset_ms - expiry->offset_ms),
+                 (unsigned long long)environment->settings.expiry_sweep_ms);
     }
     expiry->offset_ms = offset_ms;
     expiry->looked = true;
@@ -169,7 +178,8 @@ void expiry_turn(struct environment *environment, uint64_t now_ms, uint64_t utc_
         expiry->next_ms = expiry->paused_until_ms;
         return;
     }
-    if (expiry->reports_out >= REPORTS_OUT_MAX) {
+    /* A slice makes at most one report per record. */
+    if (expiry->reports_out + SLICE_RECORDS > EXPIRY_REPORTS_MAX) {
         expiry->next_ms = now_ms + RETRY_MS;
         return;
     }

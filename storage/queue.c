@@ -1,5 +1,6 @@
 /* Queues: what waits on disk for one device, in the order of its seq. */
 #include <errno.h>
+#include <string.h>
 
 #include "core/frame.h"
 #include "storage/environment.h"
