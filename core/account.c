@@ -114,14 +114,28 @@ struct device *account_device(const struct account *account, uint16_t number) {
     return NULL;
 }
 
-/* A slot of a revoked device is free for the next: messages hold slots only while their targets are pending, and a
- * revoked device's are discharged at once. */
+/* Revoked, and nothing of it is on its way any more. */
+static bool device_is_over(const struct device *device) {
+    const struct outbox *outbox = &device->outbox;
+    return (device->flags & DEVICE_REVOKED) && !outbox->head && !outbox->unsettled && !outbox->putting &&
+           !outbox->purging;
+}
+
+/* Revoked devices are kept, to be told so when they come back, until their slot is needed. Messages hold slots only
+ * while their targets are pending, and a revoked device's are discharged at once. */
 int account_device_add(struct account *account, const struct device_record *record, struct device **ret_device) {
     if (account_device(account, record->device))
         return -EEXIST;
     uint32_t slot = 0;
     while (slot < DEVICES_MAX && account->devices[slot])
         slot++;
+    for (uint32_t i = 0; slot == DEVICES_MAX && i < DEVICES_MAX; i++) {
+        if (device_is_over(account->devices[i])) {
+            free(account->devices[i]);
+            account->devices[i] = NULL;
+            slot = i;
+        }
+    }
     if (slot == DEVICES_MAX)
         return -ENOSPC;
     struct device *device = calloc(1, sizeof(*device));

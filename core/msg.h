@@ -188,7 +188,7 @@ struct request {
     uint64_t other;
     uint64_t first, last;
     uint64_t value;
-    void *context;        /* the requester's */
+    void *context;        /* the requester's; in requests to the directory, last is, too */
     uint64_t context_id;  /* the requester's */
     uint8_t key[KEY_BYTES];
     uint8_t code[FRAME_CODE_BYTES];

@@ -57,8 +57,8 @@ struct outbox {
     uint64_t queue_next;   /* the seq the next put gets */
     uint64_t drain_next;   /* the next seq to send */
     uint64_t fetched_to;   /* the store has paged in everything below */
-    uint64_t purge_before; /* entries below are purged: not sent any more */
-    uint64_t purge_next;   /* the first of them the store was not asked for yet */
+    uint64_t purge_from, purge_before; /* entries from .. before are purged: not sent any more */
+    uint64_t purge_next;               /* the first of them the store was not asked for yet */
     uint64_t failed_from;  /* lowest seq that could not be put; 0: none */
     uint32_t putting;      /* puts out */
     uint32_t failed_count; /* items with ITEM_FAILED */
@@ -98,6 +98,21 @@ void outbox_revoke(struct shard *shard, struct device *device);
  * if any, is returned when the whole queue was walked, its value raised by the number of entries. 0 or -EBUSY. */
 int outbox_purge(struct shard *shard, struct device *device, struct request *request);
 void outbox_purge_done(struct shard *shard, struct request *request);
+
+/* Given to the files of the outbox only: list keeping. */
+struct outbox_item *outbox_item_take(struct shard *shard);
+void outbox_item_free(struct shard *shard, struct outbox_item *item);
+void outbox_append(struct outbox *outbox, struct outbox_item *item);
+void outbox_unlink(struct outbox *outbox, struct outbox_item *item);
+void outbox_unsettle(struct outbox *outbox, struct outbox_item *item);
+void outbox_unsettled_unlink(struct outbox *outbox, struct outbox_item *item);
+void outbox_age_append(struct shard *shard, struct outbox_item *item);
+void outbox_age_unlink(struct shard *shard, struct outbox_item *item);
+void outbox_delete(struct shard *shard, uint64_t account, uint16_t device, uint64_t first, uint64_t last);
+/* True: the store is not known to refuse puts of this device just now. */
+bool outbox_store_takes(const struct shard *shard, const struct device *device);
+/* True for a copy of what another device of the same account sent: nobody waits for its ticks. */
+bool outbox_is_copy(const struct device *device, const struct message_id *id);
 
 /* Spills what is older than spill_ms and copies out what holds a receive buffer for longer than hold_ms. */
 void outbox_age(struct shard *shard);

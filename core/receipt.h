@@ -30,6 +30,7 @@ struct receipt {
 struct gate {
     struct gate *next;
     struct message_id id;
+    uint32_t copies; /* own-copy messages that are not all safe yet */
     bool refused; /* a copy could not be made safe: no sent tick until the message comes again */
     struct held {
         struct held *next;

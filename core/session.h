@@ -30,6 +30,7 @@ enum session_state {
 };
 
 #define SESSION_FIRST_RECORD_BYTES_MAX 256
+#define SESSION_RECORD_BYTES_MIN 16384 /* frames of a record a device may always send */
 #define SESSION_CONTROL_BYTES_MAX 65536 /* control frames waiting for the socket before it is not read any more */
 #define SESSION_CONFIRMS_MAX 256        /* ranges; what is beyond is not confirmed, the device repeats it */
 #define SESSION_RAW_BYTES_MAX 160
@@ -61,6 +62,8 @@ struct session {
     uint8_t state;
     uint8_t close_reason;
     bool plaintext;
+    bool keyed;  /* records flow */
+    bool moving; /* the first frame said that its home is elsewhere */
     bool paused;
     struct session *paused_next, *paused_prev;
     uint16_t requests; /* lookups and blocks the directory was asked for */
@@ -102,8 +105,10 @@ void session_send_away(struct session *session, uint32_t after_ms);
 void session_linked(struct session *session, struct request *request);
 void session_check_time(struct session *session);
 
-/* core/login.c: the first record, the move home, the welcome. 0 or -EPROTO. */
-int login_first_frame(struct session *session, const struct frame *frame);
+/* core/login.c: the first record, the move home, the welcome. 0 or -EPROTO; bytes_after: of the record, behind it. */
+int login_first_frame(struct session *session, const struct frame *frame, size_t bytes_after);
+/* Hands the session over, with what was received and not looked at yet. */
+void login_move(struct session *session, const struct chunk *rest);
 void login_at_home(struct session *session);
 
 /* core/intake.c: one frame of an open session. 0; -EAGAIN: not now, come again with it; -EPROTO: bad frame.

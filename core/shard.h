@@ -81,7 +81,9 @@ size_t shard_output(struct shard *shard, uint32_t conn, uint8_t *space, size_t s
 void shard_closed(struct shard *shard, uint32_t conn);
 /* A connection came from another shard; the session continues here under `conn`. */
 void shard_moved_in(struct shard *shard, uint32_t conn, struct session_move *move);
-/* True when draining and everything is committed and every connection closed. */
+/* The move did not work: the session is back under its old conn and closes. */
+void shard_move_failed(struct shard *shard, uint32_t conn, struct session_move *move);
+/* True after REQUEST_STOP: the loop ends. */
 bool shard_drained(const struct shard *shard);
 
 #endif

@@ -12,6 +12,7 @@
 #include "core/lane.h"
 #include "core/msg.h"
 #include "core/outbox.h"
+#include "core/port.h"
 #include "core/receipt.h"
 #include "core/session.h"
 #include "core/shard.h"
@@ -19,6 +20,8 @@
 
 #define STORES_MAX 64
 #define REFUSED_MAX 4096 /* keys whose refused number is awaited, per shard; the oldest makes room */
+#define NOTES_PER_TURN 8192 /* taken from lanes before sockets have their turn */
+#define RECONNECT_MS 1000   /* what devices are told to wait when the switch drains */
 #define STORE_RETRY_MS 250 /* after a put failed, how long nothing new is tried */
 
 struct refused_entry {
@@ -59,6 +62,7 @@ struct shard {
 
     uint32_t put_generation[STORES_MAX];
     uint64_t put_retry_ms[STORES_MAX]; /* no new puts before: the store refused lately */
+    uint8_t put_refusal[STORES_MAX];   /* why: enum refusal */
     uint32_t puts_out;
     uint64_t notes_handled;
 
@@ -71,6 +75,19 @@ struct shard {
     struct request *drain_request;
     void *io, *store; /* [init] of the other layers */
 };
+
+/* core/refused.c --------------------------------------------------------------------------------------------------- */
+
+/* Numbers of a key above the one that was refused with a retry time are refused too, until that one comes back: else
+ * the order would break. */
+void refused_note(struct shard *shard, const struct message_id *id);
+/* True: it has to wait. The awaited number itself ends the waiting. */
+bool refused_holds(struct shard *shard, const struct message_id *id);
+
+/* Store environment of an account's queues. */
+static inline uint32_t switch_environment(const struct shard *shard, uint64_t account) {
+    return port_store_party(shard, account) - shard->shards;
+}
 
 /* The party that is the home of an account. */
 static inline uint32_t switch_home(const struct shard *shard, uint64_t account) {
@@ -99,12 +116,17 @@ void route_refused(struct shard *shard, const struct note *note);
 
 /* core/buf.c ------------------------------------------------------------------------------------------------------ */
 
-struct buf *buf_create(struct shard *shard, uint32_t capacity); /* heap, one reference; NULL: no memory */
-void buf_drop(struct shard *shard, struct buf *buf);            /* owner's shard */
+/* A heap block with one reference, to be freed by shard `owner`; NULL: no memory. */
+struct buf *buf_create(uint32_t owner, uint32_t capacity);
+/* One reference less; one that is another shard's is sent home. */
+void buf_drop(struct shard *shard, struct buf *buf);
 
 /* core/calls.c: requests of the administrator ----------------------------------------------------------------------- */
 
 void calls_handle(struct shard *shard, struct request *request);
+void calls_done(struct shard *shard, struct request *request);
+/* Answers REQUEST_DRAIN when nothing is open or on its way. */
+void calls_check_drain(struct shard *shard);
 void request_return(struct shard *shard, struct request *request);
 
 #endif

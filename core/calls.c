@@ -1,0 +1,327 @@
+/* Requests: what the administrator and the stores ask of a shard, and the answers a shard waited for. */
+#include "core/port.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/switch.h"
+
+void request_return(struct shard *shard, struct request *request) {
+    struct note note = {.kind = NOTE_REQUEST_DONE, .request = request};
+    switch_post(shard, request->from, &note);
+}
+
+/* --- accounts and devices --------------------------------------------------------------------------------------------- */
+
+static void close_sessions(struct account *account, uint16_t device_number, enum close_reason reason,
+                           uint64_t *ret_count) {
+    for (uint32_t i = 0; i < DEVICES_MAX; i++) {
+        struct device *device = account->devices[i];
+        if (!device || !device->session || (device_number && device->number != device_number))
+            continue;
+        session_close(device->session, reason);
+        (*ret_count)++;
+    }
+}
+
+static int apply_account(struct shard *shard, struct request *request) {
+    const struct account_record *record = &request->accounts[0];
+    struct account *account = account_find(&shard->accounts, record->account);
+    if (!account)
+        return account_insert(&shard->accounts, record, &account);
+    uint64_t closed = 0;
+    account->flags = record->flags;
+    if (account->flags & ACCOUNT_SUSPENDED)
+        close_sessions(account, 0, CLOSE_SUSPENDED, &closed);
+    return 0;
+}
+
+static void revoke(struct shard *shard, struct device *device) {
+    if (device->flags & DEVICE_REVOKED)
+        return;
+    device->flags |= DEVICE_REVOKED;
+    device->account->device_count--;
+    if (device->session)
+        session_close(device->session, CLOSE_REVOKED);
+    outbox_revoke(shard, device);
+}
+
+static int apply_remove(struct shard *shard, struct request *request) {
+    struct account *account = account_find(&shard->accounts, request->account);
+    if (!account)
+        return -ENOENT;
+    account->flags |= ACCOUNT_REMOVED;
+    for (uint32_t i = 0; i < DEVICES_MAX; i++) {
+        if (account->devices[i])
+            revoke(shard, account->devices[i]);
+    }
+    return 0;
+}
+
+static int apply_revoke(struct shard *shard, struct request *request) {
+    struct account *account = account_find(&shard->accounts, request->account);
+    struct device *device = account ? account_device(account, request->device_number) : NULL;
+    if (!device)
+        return -ENOENT;
+    revoke(shard, device);
+    return 0;
+}
+
+static int kick(struct shard *shard, struct request *request) {
+    struct account *account = account_find(&shard->accounts, request->account);
+    if (!account)
+        return -ENOENT;
+    request->value = 0;
+    close_sessions(account, request->device_number, CLOSE_KICKED, &request->value);
+    return 0;
+}
+
+/* Returned by the last of the devices' purges; context_id counts them, with one for the walk itself. */
+static void queue_purge(struct shard *shard, struct request *request) {
+    struct account *account = account_find(&shard->accounts, request->account);
+    request->value = 0;
+    request->context_id = 1;
+    request->status = account ? 0 : -ENOENT;
+    for (uint32_t i = 0; account && i < DEVICES_MAX; i++) {
+        struct device *device = account->devices[i];
+        if (!device || (request->device_number && device->number != request->device_number))
+            continue;
+        request->context_id++;
+        int error = outbox_purge(shard, device, request);
+        if (error) {
+            request->context_id--;
+            request->status = error;
+        }
+    }
+    if (--request->context_id == 0)
+        request_return(shard, request);
+}
+
+/* --- what people see -------------------------------------------------------------------------------------------------- */
+
+static void fill_row(const struct shard *shard, const struct device *device, const struct session *session,
+                     struct status_row *row) {
+    *row = (struct status_row){.shard = (uint16_t)shard->index};
+    if (device) {
+        row->account = device->account->number;
+        row->device = device->number;
+        row->flags = device->flags;
+        row->outbox_count = device->outbox.count;
+        row->queue_count = device->outbox.queue_next - device->outbox.drain_next;
+        snprintf(row->name, sizeof(row->name), "%s", device->account->name);
+    }
+    if (session) {
+        row->state = session->state;
+        row->connected_ms = session->connected_utc_ms;
+        row->id = session->id;
+        snprintf(row->address, sizeof(row->address), "%s", session->address);
+    }
+}
+
+static int show_account(struct shard *shard, struct request *request) {
+    const struct account *account = account_find(&shard->accounts, request->account);
+    if (!account)
+        return -ENOENT;
+    request->rows = calloc(DEVICES_MAX, sizeof(*request->rows));
+    if (!request->rows)
+        return -ENOMEM;
+    request->count = 0;
+    for (uint32_t i = 0; i < DEVICES_MAX; i++) {
+        const struct device *device = account->devices[i];
+        if (device)
+            fill_row(shard, device, device->session, &request->rows[request->count++]);
+    }
+    return 0;
+}
+
+static int show_connections(struct shard *shard, struct request *request) {
+    request->rows = calloc(shard->session_count ? shard->session_count : 1, sizeof(*request->rows));
+    if (!request->rows)
+        return -ENOMEM;
+    request->count = 0;
+    for (uint32_t i = 0; i < shard->session_high && request->count < shard->session_count; i++) {
+        const struct session *session = shard->sessions[i];
+        if (session)
+            fill_row(shard, session->device, session, &request->rows[request->count++]);
+    }
+    return 0;
+}
+
+/* --- the switch as a whole ---------------------------------------------------------------------------------------------- */
+
+static void drain(struct shard *shard, struct request *request) {
+    if (!shard->draining)
+        port_log("draining shard=%u connections=%u", shard->index, shard->session_count);
+    shard->draining = true;
+    for (uint32_t i = 0; i < shard->session_high; i++) {
+        struct session *session = shard->sessions[i];
+        if (session)
+            session_send_away(session, RECONNECT_MS);
+    }
+    if (shard->drain_request)
+        request_return(shard, shard->drain_request);
+    shard->drain_request = request;
+}
+
+/* What the store has and no session is there for is on disk; receipts a full store did not take are repeated by their
+ * devices, so they need not be waited for. */
+void calls_check_drain(struct shard *shard) {
+    struct request *request = shard->drain_request;
+    if (!request || shard->session_count || shard->puts_out || shard->messages_out)
+        return;
+    shard->drain_request = NULL;
+    request->value = shard->notes_handled;
+    request->status = 0;
+    request_return(shard, request);
+}
+
+static int expired(struct shard *shard, struct request *request) {
+    struct account *account = account_find(&shard->accounts, request->account);
+    struct device *device = account ? account_device(account, request->device_number) : NULL;
+    if (device)
+        outbox_failed(shard, device, request->entries, request->count);
+    return device ? 0 : -ENOENT;
+}
+
+void calls_handle(struct shard *shard, struct request *request) {
+    int status = 0;
+    switch (request->kind) {
+    case REQUEST_APPLY_ACCOUNT:
+        status = apply_account(shard, request);
+        break;
+    case REQUEST_APPLY_REMOVE:
+        status = apply_remove(shard, request);
+        break;
+    case REQUEST_APPLY_REVOKE:
+        status = apply_revoke(shard, request);
+        break;
+    case REQUEST_SHOW_ACCOUNT:
+        status = show_account(shard, request);
+        break;
+    case REQUEST_SHOW_CONNECTIONS:
+        status = show_connections(shard, request);
+        break;
+    case REQUEST_KICK:
+        status = kick(shard, request);
+        break;
+    case REQUEST_QUEUE_PURGE:
+        queue_purge(shard, request);
+        return;
+    case REQUEST_DRAIN:
+        drain(shard, request);
+        return;
+    case REQUEST_STOP:
+        shard->stopping = true;
+        break;
+    case REQUEST_RELOAD:
+        config_reload(&shard->config, request->config);
+        break;
+    case REQUEST_EXPIRED:
+        status = expired(shard, request);
+        break;
+    default:
+        status = -EINVAL;
+        break;
+    }
+    request->status = status;
+    request_return(shard, request);
+}
+
+/* --- answers -------------------------------------------------------------------------------------------------------------- */
+
+static struct session *asking_session(struct shard *shard, const struct request *request) {
+    struct session *session = request->last < shard->session_limit ? shard->sessions[request->last] : NULL;
+    return session && session->id == request->context_id ? session : NULL;
+}
+
+static void linked(struct shard *shard, struct request *request) {
+    struct account *account = account_find(&shard->accounts, request->account);
+    if (request->status == 0 && account) {
+        struct device_record record = {
+            .account = request->account,
+            .created_ms = shard->utc_ms,
+            .last_seen_ms = shard->utc_ms,
+            .device = request->device_number,
+        };
+        memcpy(record.key, request->key, KEY_BYTES);
+        struct device *device;
+        int error = account_device_add(account, &record, &device);
+        if (error == 0)
+            stats_add(shard->stats->links, 1);
+        else if (error != -EEXIST)
+            request->status = error;
+    }
+    struct session *session = asking_session(shard, request);
+    if (session && session->state == SESSION_LINKING)
+        session_linked(session, request);
+}
+
+static void looked_up(struct shard *shard, struct request *request) {
+    struct session *session = asking_session(shard, request);
+    if (!session)
+        return;
+    session->requests--;
+    struct frame_lookup body = {
+        .request = (uint32_t)request->other,
+        .status = request->status ? REFUSAL_NO_ACCOUNT : REFUSAL_NONE,
+        .account = request->status ? 0 : request->account,
+        .name_bytes = (uint8_t)strnlen(request->name, NAME_BYTES_MAX),
+        .name = request->name,
+    };
+    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    session_put(session, out, frame_write_lookup(out, FRAME_ACCOUNT, &body));
+}
+
+static uint16_t block_status(int status) {
+    switch (status) {
+    case 0:
+        return REFUSAL_NONE;
+    case -ENOENT:
+        return REFUSAL_NO_ACCOUNT;
+    case -EDQUOT:
+        return REFUSAL_LIMIT;
+    case -ENOSPC:
+        return REFUSAL_STORE_FULL;
+    default:
+        return REFUSAL_STORE_FAILED;
+    }
+}
+
+static void blocked(struct shard *shard, struct request *request) {
+    struct account *account = account_find(&shard->accounts, request->account);
+    if (request->status == 0 && account)
+        request->status = account_block(account, request->other, request->value != 0);
+    struct session *session = asking_session(shard, request);
+    if (!session)
+        return;
+    session->requests--;
+    struct frame_block body = {
+        .account = request->other, .status = block_status(request->status), .on = request->value != 0};
+    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    session_put(session, out, frame_write_block(out, FRAME_BLOCKED, &body));
+}
+
+void calls_done(struct shard *shard, struct request *request) {
+    switch (request->kind) {
+    case REQUEST_FETCH:
+        outbox_fetch_done(shard, request);
+        return;
+    case REQUEST_PURGE:
+        outbox_purge_done(shard, request);
+        return;
+    case REQUEST_LINK:
+        linked(shard, request);
+        break;
+    case REQUEST_LOOKUP:
+        looked_up(shard, request);
+        break;
+    case REQUEST_BLOCK:
+        blocked(shard, request);
+        break;
+    default:
+        break;
+    }
+    explicit_bzero(request->code, sizeof(request->code));
+    free(request);
+}

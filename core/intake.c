@@ -1,0 +1,123 @@
+/* The frames of an open session, one by one. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/session.h"
+#include "core/switch.h"
+
+static int take_ack(struct session *session, const struct frame *frame) {
+    uint64_t count;
+    if (frame_read_ack(frame, &count) < 0 || count < session->items_acked)
+        return -EPROTO;
+    if (outbox_ack(session->shard, session->device, count - session->items_acked) < 0)
+        session_close(session, CLOSE_ACK_BEYOND);
+    else
+        session->items_acked = count;
+    return 0;
+}
+
+/* Delivered, repeated after a reconnect, or read. Only about messages to the own account. */
+static int take_mark(struct session *session, const struct frame *frame) {
+    struct shard *shard = session->shard;
+    struct frame_range range;
+    if (frame_read_range(frame, &range) < 0 || range.id.to != session->account || range.id.number == 0)
+        return -EPROTO;
+    uint32_t home = switch_home(shard, range.id.from);
+    if (home != shard->index && lanes_room(shard->lanes, shard->index, home) == 0)
+        return -EAGAIN;
+    receipt_emit(shard, &range.id, range.last, frame->flags, session->device_number);
+    return 0;
+}
+
+static int take_ping(struct session *session, const struct frame *frame) {
+    uint64_t opaque;
+    if (frame_read_ping(frame, &opaque) < 0)
+        return -EPROTO;
+    if (frame->type == FRAME_PONG)
+        return 0;
+    if (session->control_bytes >= SESSION_CONTROL_BYTES_MAX)
+        return -EAGAIN;
+    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    session_put(session, out, frame_write_ping(out, FRAME_PONG, opaque));
+    return 0;
+}
+
+static int ask_directory(struct session *session, struct request *fields) {
+    struct shard *shard = session->shard;
+    uint32_t party = port_directory_party(shard);
+    if (session->requests >= SESSION_REQUESTS_MAX || lanes_room(shard->lanes, shard->index, party) == 0)
+        return -EAGAIN;
+    struct request *request = malloc(sizeof(*request));
+    if (!request)
+        return -EAGAIN;
+    *request = *fields;
+    request->from = (uint16_t)shard->index;
+    request->context_id = session->id;
+    request->last = session->conn;
+    session->requests++;
+    struct note note = {.kind = NOTE_REQUEST, .request = request};
+    switch_post(shard, party, &note);
+    return 0;
+}
+
+static int take_lookup(struct session *session, const struct frame *frame) {
+    struct frame_lookup lookup;
+    if (frame_read_lookup(frame, &lookup) < 0 || lookup.status != 0)
+        return -EPROTO;
+    struct request fields = {.kind = REQUEST_LOOKUP, .account = lookup.account, .other = lookup.request};
+    memcpy(fields.name, lookup.name, lookup.name_bytes);
+    return ask_directory(session, &fields);
+}
+
+static int take_block(struct session *session, const struct frame *frame) {
+    struct frame_block block;
+    if (frame_read_block(frame, &block) < 0 || block.status != 0)
+        return -EPROTO;
+    struct request fields = {
+        .kind = REQUEST_BLOCK, .account = session->account, .other = block.account, .value = block.on};
+    return ask_directory(session, &fields);
+}
+
+static int take_close(struct session *session, const struct frame *frame) {
+    struct frame_close body;
+    if (frame_read_close(frame, &body) < 0)
+        return -EPROTO;
+    session->peer_close = body.reason;
+    return 0;
+}
+
+int intake_frame(struct session *session, const struct frame *frame, struct buf *buf) {
+    if (session->state != SESSION_OPEN)
+        return -EAGAIN; /* the directory has not answered yet */
+    switch (frame->type) {
+    case FRAME_MESSAGE:
+        return route_accept(session, frame, buf);
+    case FRAME_ACK:
+        return take_ack(session, frame);
+    case FRAME_MARK:
+        return take_mark(session, frame);
+    case FRAME_PING:
+    case FRAME_PONG:
+        return take_ping(session, frame);
+    case FRAME_LOOKUP:
+        return take_lookup(session, frame);
+    case FRAME_BLOCK:
+        return take_block(session, frame);
+    case FRAME_CLOSE:
+        return take_close(session, frame);
+    case FRAME_LINK:
+    case FRAME_LOGIN:
+    case FRAME_WELCOME:
+    case FRAME_RECEIPT:
+    case FRAME_CONFIRM:
+    case FRAME_REFUSED:
+    case FRAME_ACCOUNT:
+    case FRAME_BLOCKED:
+    case FRAME_RECONNECT:
+        return -EPROTO;
+    default:
+        stats_add(session->shard->stats->frames_unknown, 1);
+        return 0;
+    }
+}

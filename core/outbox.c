@@ -1,0 +1,440 @@
+#include "core/outbox.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/must.h"
+#include "core/switch.h"
+
+#define FETCH_ENTRIES 128 /* queue entries paged in at a time */
+
+/* --- lists ------------------------------------------------------------------------------------------------------------ */
+
+void outbox_init(struct outbox *outbox) {
+    *outbox = (struct outbox){.queue_next = 1, .drain_next = 1};
+}
+
+struct outbox_item *outbox_item_take(struct shard *shard) {
+    struct outbox_item *item = shard->item_free;
+    if (item)
+        shard->item_free = item->next;
+    else
+        item = malloc(sizeof(*item));
+    if (item)
+        memset(item, 0, offsetof(struct outbox_item, frame));
+    return item;
+}
+
+void outbox_item_free(struct shard *shard, struct outbox_item *item) {
+    item->next = shard->item_free;
+    shard->item_free = item;
+}
+
+static void link_before(struct outbox *outbox, struct outbox_item *item, struct outbox_item *after) {
+    item->next = after;
+    item->prev = after ? after->prev : outbox->tail;
+    *(item->prev ? &item->prev->next : &outbox->head) = item;
+    *(after ? &after->prev : &outbox->tail) = item;
+    outbox->count++;
+    outbox->bytes += item->bytes;
+}
+
+void outbox_append(struct outbox *outbox, struct outbox_item *item) {
+    link_before(outbox, item, NULL);
+    if (!outbox->unsent)
+        outbox->unsent = item;
+}
+
+void outbox_unlink(struct outbox *outbox, struct outbox_item *item) {
+    if (outbox->unsent == item)
+        outbox->unsent = item->next;
+    *(item->prev ? &item->prev->next : &outbox->head) = item->next;
+    *(item->next ? &item->next->prev : &outbox->tail) = item->prev;
+    outbox->count--;
+    outbox->bytes -= item->bytes;
+    if (item->flags & ITEM_SENT)
+        outbox->sent_count--;
+}
+
+void outbox_age_append(struct shard *shard, struct outbox_item *item) {
+    item->since_ms = shard->now_ms;
+    item->age_next = NULL;
+    item->age_prev = shard->age_tail;
+    *(shard->age_tail ? &shard->age_tail->age_next : &shard->age_head) = item;
+    shard->age_tail = item;
+    if (!shard->hold_cursor)
+        shard->hold_cursor = item;
+}
+
+void outbox_age_unlink(struct shard *shard, struct outbox_item *item) {
+    if (shard->hold_cursor == item)
+        shard->hold_cursor = item->age_next;
+    *(item->age_prev ? &item->age_prev->age_next : &shard->age_head) = item->age_next;
+    *(item->age_next ? &item->age_next->age_prev : &shard->age_tail) = item->age_prev;
+}
+
+bool outbox_is_copy(const struct device *device, const struct message_id *id) {
+    return id->from == device->account->number && id->to != device->account->number;
+}
+
+/* --- in ---------------------------------------------------------------------------------------------------------------- */
+
+/* On its way in memory only: the device is here, everything older is on its way too, and the window is not full. */
+static bool may_stay_in_memory(const struct shard *shard, const struct device *device) {
+    const struct outbox *outbox = &device->outbox;
+    return device->session && outbox->drain_next == outbox->queue_next &&
+           outbox->count < shard->config.window_messages && outbox->bytes < shard->config.window_bytes;
+}
+
+static void push(struct shard *shard, struct device *device, struct outbox_item *item, bool memory) {
+    item->device = device;
+    outbox_append(&device->outbox, item);
+    outbox_age_append(shard, item);
+    if (!memory)
+        outbox_spill(shard, device);
+    if (device->session)
+        port_output_ready(shard, device->session->conn);
+}
+
+void outbox_push_message(struct shard *shard, struct device *device, struct message *message) {
+    bool memory = may_stay_in_memory(shard, device);
+    enum refusal refusal = REFUSAL_NONE;
+    struct outbox_item *item = NULL;
+    if (!memory && !outbox_store_takes(shard, device))
+        refusal = shard->put_refusal[switch_environment(shard, device->account->number)];
+    else if (!(item = outbox_item_take(shard)))
+        refusal = REFUSAL_LIMIT;
+    if (refusal != REFUSAL_NONE || !item) {
+        message_refuse(shard, message, refusal);
+        message_discharge(shard, message, device, DISCHARGE_GONE);
+        message_let_go(shard, message);
+        return;
+    }
+    item->message = message;
+    item->id = message->id;
+    item->bytes = message->frame_bytes;
+    item->type = FRAME_MESSAGE;
+    push(shard, device, item, memory);
+}
+
+/* The last item not sent yet grows where it can: only where no other device shares the receipt. */
+static bool merge_receipt(struct device *device, struct receipt *receipt) {
+    struct outbox_item *tail = device->outbox.tail;
+    if (!tail || !tail->receipt || tail->seq || (tail->flags & ITEM_SENT))
+        return false;
+    struct receipt *last = tail->receipt;
+    /* The new one's own pending count still includes the guard of its maker. */
+    if (last->pending != 1 || receipt->pending != 2 || last->flags != receipt->flags ||
+        last->by_device != receipt->by_device || last->last + 1 != receipt->id.number ||
+        !message_id_same_key(&last->id, &receipt->id))
+        return false;
+    last->last = receipt->last;
+    last->time_ms = receipt->time_ms;
+    return true;
+}
+
+void outbox_push_receipt(struct shard *shard, struct device *device, struct receipt *receipt) {
+    if (device->account->device_count == 1 && merge_receipt(device, receipt)) {
+        receipt->by_device = 0; /* what was merged is settled with the other */
+        receipt_discharge(shard, receipt);
+        return;
+    }
+    bool memory = may_stay_in_memory(shard, device);
+    struct outbox_item *item = outbox_item_take(shard);
+    if (!item) { /* never settled: the recipient's device repeats it */
+        receipt->by_device = 0;
+        receipt_discharge(shard, receipt);
+        return;
+    }
+    item->receipt = receipt;
+    item->id = receipt->id;
+    item->bytes = FRAME_RECEIPT_BYTES;
+    item->type = FRAME_RECEIPT;
+    push(shard, device, item, memory);
+}
+
+/* --- out --------------------------------------------------------------------------------------------------------------- */
+
+static void mark_sent(struct shard *shard, struct outbox *outbox, struct outbox_item *item) {
+    item->flags |= ITEM_SENT;
+    outbox->sent_count++;
+    outbox->unsent = item->next;
+    if (item->seq)
+        outbox->drain_next = item->seq + 1;
+    if (item->type == FRAME_RECEIPT)
+        stats_add(shard->stats->receipts_sent, 1);
+}
+
+static void fetch(struct shard *shard, struct device *device, uint64_t limit) {
+    struct outbox *outbox = &device->outbox;
+    struct request *request = calloc(1, sizeof(*request));
+    struct queue_entry *entries = calloc(FETCH_ENTRIES, sizeof(*entries));
+    if (!request || !entries) { /* tried again with the next output */
+        free(request);
+        free(entries);
+        return;
+    }
+    *request = (struct request){
+        .kind = REQUEST_FETCH,
+        .from = (uint16_t)shard->index,
+        .account = device->account->number,
+        .device_number = device->number,
+        .first = outbox->drain_next,
+        .last = limit - 1,
+        .value = FETCH_ENTRIES,
+        .entries = entries,
+        .capacity = FETCH_ENTRIES,
+    };
+    struct note note = {.kind = NOTE_REQUEST, .request = request};
+    switch_post(shard, port_store_party(shard, device->account->number), &note);
+    outbox->fetching = true;
+}
+
+void outbox_fetch_done(struct shard *shard, struct request *request) {
+    struct account *account = account_find(&shard->accounts, request->account);
+    struct device *device = account ? account_device(account, request->device_number) : NULL;
+    if (device) {
+        struct outbox *outbox = &device->outbox;
+        outbox->fetching = false;
+        if (request->status == 0) {
+            bool all = request->count < request->capacity;
+            outbox->fetched_to = all ? request->last + 1 : request->entries[request->count - 1].seq + 1;
+        }
+        if (device->session && request->status == 0)
+            port_output_ready(shard, device->session->conn);
+        else if (device->session)
+            session_close(device->session, CLOSE_STORE_FAILED);
+    }
+    free(request->entries);
+    free(request);
+}
+
+static bool is_failed(const struct outbox *outbox, uint64_t seq) {
+    if (seq >= outbox->purge_from && seq < outbox->purge_before)
+        return true;
+    if (!outbox->failed_count)
+        return false;
+    for (const struct outbox_item *item = outbox->unsettled; item; item = item->next) {
+        if (item->seq == seq)
+            return true;
+    }
+    return false;
+}
+
+/* One queue entry below `limit`, straight from the map. Returns its bytes, 0 when it was skipped or does not fit
+ * (*ret_needed), or negative errno. */
+static int drain_one(struct shard *shard, struct device *device, uint64_t limit, uint8_t *space, size_t space_bytes,
+                     size_t *ret_needed) {
+    struct outbox *outbox = &device->outbox;
+    struct store_view view = {0};
+    int error = port_store_read(shard, device->account->number, device->number, outbox->drain_next, &view);
+    if (error == -ENOENT || (error == 0 && view.seq >= limit)) {
+        outbox->drain_next = limit;
+        return 0;
+    }
+    if (error == -EUCLEAN) {
+        port_log("queue_entry_damaged account=%llu device=%u seq=%llu",
+                 (unsigned long long)device->account->number, device->number, (unsigned long long)view.seq);
+        outbox->drain_next = view.seq + 1;
+        return 0;
+    }
+    if (error)
+        return error;
+    if (is_failed(outbox, view.seq)) {
+        outbox->drain_next = view.seq + 1;
+        return 0;
+    }
+    if (view.frame_bytes > space_bytes) {
+        *ret_needed = view.frame_bytes;
+        return 0;
+    }
+    struct outbox_item *item = outbox_item_take(shard);
+    if (!item)
+        return -ENOMEM;
+    item->device = device;
+    item->seq = view.seq;
+    item->bytes = view.frame_bytes;
+    item->flags = ITEM_STORED;
+    item->type = view.frame[2];
+    struct frame frame = {.type = item->type, .bytes = (uint8_t *)view.frame, .frame_bytes = view.frame_bytes};
+    struct frame_message body;
+    if (item->type == FRAME_MESSAGE && frame_read_message(&frame, &body) == 0)
+        item->id = body.id;
+    memcpy(space, view.frame, view.frame_bytes);
+    link_before(outbox, item, outbox->unsent);
+    struct outbox_item *unsent = outbox->unsent;
+    mark_sent(shard, outbox, item);
+    outbox->unsent = unsent;
+    stats_add(shard->stats->messages_drained, 1);
+    return (int)view.frame_bytes;
+}
+
+static size_t write_item(struct outbox_item *item, uint8_t *space) {
+    if (item->type == FRAME_RECEIPT)
+        return item->seq ? (memcpy(space, item->frame, FRAME_RECEIPT_BYTES), (size_t)FRAME_RECEIPT_BYTES)
+                         : receipt_frame(item->receipt, space);
+    memcpy(space, item->message->frame, item->bytes);
+    return item->bytes;
+}
+
+static bool window_open(const struct shard *shard, const struct outbox *outbox) {
+    return outbox->sent_count < shard->config.window_messages && outbox->bytes < shard->config.window_bytes;
+}
+
+/* What comes next lies in memory, on disk, or nowhere. Behind a failed put nothing is sent until all its fellows came
+ * back: they are refused, and what follows them must not overtake. */
+enum next { NEXT_NONE, NEXT_MEMORY, NEXT_DISK };
+static enum next next_item(const struct shard *shard, const struct outbox *outbox) {
+    if (outbox->failed_from && outbox->drain_next >= outbox->failed_from)
+        return NEXT_NONE;
+    if (outbox->drain_next == outbox->queue_next)
+        return outbox->unsent ? NEXT_MEMORY : NEXT_NONE;
+    if (outbox->unsent && outbox->unsent->seq == outbox->drain_next)
+        return NEXT_MEMORY;
+    return window_open(shard, outbox) ? NEXT_DISK : NEXT_NONE;
+}
+
+bool outbox_has_output(const struct shard *shard, const struct device *device) {
+    const struct outbox *outbox = &device->outbox;
+    enum next next = next_item(shard, outbox);
+    return next == NEXT_MEMORY || (next == NEXT_DISK && !outbox->fetching);
+}
+
+size_t outbox_fill(struct shard *shard, struct device *device, uint8_t *space, size_t space_bytes, size_t *ret_needed) {
+    struct outbox *outbox = &device->outbox;
+    size_t used = 0;
+    size_t needed = 0;
+    for (enum next next; !needed && (next = next_item(shard, outbox)) != NEXT_NONE;) {
+        struct outbox_item *item = outbox->unsent;
+        if (next == NEXT_MEMORY) {
+            if (item->bytes > space_bytes - used) {
+                needed = item->bytes;
+                break;
+            }
+            used += write_item(item, space + used);
+            mark_sent(shard, outbox, item);
+            continue;
+        }
+        uint64_t limit = item && item->seq ? item->seq : outbox->queue_next;
+        if (outbox->drain_next >= outbox->fetched_to) {
+            if (!outbox->fetching)
+                fetch(shard, device, limit);
+            break;
+        }
+        limit = limit < outbox->fetched_to ? limit : outbox->fetched_to;
+        int bytes = drain_one(shard, device, limit, space + used, space_bytes - used, &needed);
+        if (bytes < 0) {
+            session_close(device->session, bytes == -ENOMEM ? CLOSE_OVERLOAD : CLOSE_STORE_FAILED);
+            return 0;
+        }
+        used += (size_t)bytes;
+    }
+    *ret_needed = used ? 0 : needed;
+    return used;
+}
+
+/* --- acknowledged ----------------------------------------------------------------------------------------------------- */
+
+void outbox_delete(struct shard *shard, uint64_t account, uint16_t device, uint64_t first, uint64_t last) {
+    struct note note = {
+        .kind = NOTE_DELETE,
+        .device = device,
+        .erase = {.account = account, .first = first, .last = last},
+    };
+    switch_post(shard, port_store_party(shard, account), &note);
+    stats_add(shard->stats->deletes, 1);
+}
+
+static void ack_receipt(struct shard *shard, struct device *device, struct outbox_item *item) {
+    struct receipt *receipt = item->receipt;
+    item->receipt = NULL;
+    if (item->flags & ITEM_PUTTING) { /* nobody settles a receipt: its copy goes as soon as it is written */
+        item->flags |= ITEM_ACKED | ITEM_SETTLED;
+        outbox_unsettle(&device->outbox, item);
+    } else {
+        if (item->seq)
+            outbox_delete(shard, device->account->number, device->number, item->seq, item->seq);
+        outbox_item_free(shard, item);
+    }
+    if (receipt)
+        receipt_discharge(shard, receipt);
+}
+
+static void ack_message(struct shard *shard, struct device *device, struct outbox_item *item) {
+    struct message *message = item->message;
+    struct message_id id = item->id;
+    bool copy = outbox_is_copy(device, &id);
+    stats_add(shard->stats->messages_delivered, 1);
+    if (item->flags & ITEM_PUTTING) {
+        item->flags |= copy ? ITEM_ACKED | ITEM_SETTLED : ITEM_ACKED;
+        outbox_unsettle(&device->outbox, item);
+        message_discharge(shard, message, device, DISCHARGE_ACKED);
+        return;
+    }
+    if (item->seq == 0) {
+        outbox_item_free(shard, item);
+        message_discharge(shard, message, device, DISCHARGE_ACKED);
+        message_let_go(shard, message);
+        return;
+    }
+    if (copy) {
+        outbox_delete(shard, device->account->number, device->number, item->seq, item->seq);
+        outbox_item_free(shard, item);
+        return;
+    }
+    item->flags |= ITEM_ACKED;
+    outbox_unsettle(&device->outbox, item);
+    receipt_emit(shard, &id, id.number, RECEIPT_DELIVERED, device->number);
+}
+
+int outbox_ack(struct shard *shard, struct device *device, uint64_t count) {
+    struct outbox *outbox = &device->outbox;
+    if (count > outbox->sent_count)
+        return -EPROTO;
+    for (; count > 0; count--) {
+        struct outbox_item *item = outbox->head;
+        must(item->flags & ITEM_SENT);
+        outbox_unlink(outbox, item);
+        if (item->seq == 0)
+            outbox_age_unlink(shard, item);
+        if (item->type == FRAME_RECEIPT)
+            ack_receipt(shard, device, item);
+        else
+            ack_message(shard, device, item);
+    }
+    if (device->session && outbox_has_output(shard, device)) /* the window is open again */
+        port_output_ready(shard, device->session->conn);
+    return 0;
+}
+
+/* --- sessions come and go --------------------------------------------------------------------------------------------- */
+
+void outbox_attach(struct shard *shard, struct device *device) {
+    port_output_ready(shard, device->session->conn);
+}
+
+/* What was sent and is stored comes from the queue again; what was sent and is not, is not sent again yet. */
+void outbox_detach(struct shard *shard, struct device *device, bool replaced) {
+    struct outbox *outbox = &device->outbox;
+    struct outbox_item *next;
+    for (struct outbox_item *item = outbox->head; item && (item->flags & ITEM_SENT); item = next) {
+        next = item->next;
+        if (item->seq && item->seq < outbox->drain_next)
+            outbox->drain_next = item->seq;
+        if (item->flags & ITEM_STORED) {
+            outbox_unlink(outbox, item);
+            outbox_item_free(shard, item);
+        } else {
+            item->flags &= (uint8_t)~ITEM_SENT;
+            outbox->sent_count--;
+        }
+    }
+    must(outbox->sent_count == 0);
+    outbox->unsent = outbox->head;
+    outbox->fetched_to = 0;
+    if (device->flags & DEVICE_REVOKED)
+        return;
+    if (!replaced || outbox->drain_next != outbox->queue_next)
+        outbox_spill(shard, device);
+}

@@ -1,0 +1,155 @@
+/* The part of the outbox that gives up: expiry, purges, revoked devices. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/outbox.h"
+#include "core/switch.h"
+
+#define PURGE_ENTRIES 256 /* queue entries the store is asked for at a time */
+
+static bool failed_already(const struct outbox *outbox, uint64_t seq) {
+    if (seq >= outbox->purge_from && seq < outbox->purge_before)
+        return true;
+    for (const struct outbox_item *item = outbox->unsettled_tail; item; item = item->prev) {
+        if (item->seq == seq)
+            return true;
+    }
+    return false;
+}
+
+/* The entry stays until its sender's side knows. */
+static void fail_entry(struct shard *shard, struct device *device, const struct queue_entry *entry) {
+    struct outbox_item *item = NULL;
+    bool told = entry->frame_type == FRAME_MESSAGE && !outbox_is_copy(device, &entry->id);
+    if (told)
+        item = outbox_item_take(shard);
+    if (!item) {
+        if (!told)
+            outbox_delete(shard, device->account->number, device->number, entry->seq, entry->seq);
+        return;
+    }
+    item->device = device;
+    item->seq = entry->seq;
+    item->id = entry->id;
+    item->type = FRAME_MESSAGE;
+    item->flags = ITEM_STORED | ITEM_ACKED | ITEM_FAILED;
+    outbox_unsettle(&device->outbox, item);
+    device->outbox.failed_count++;
+    stats_add(shard->stats->messages_expired, 1);
+    receipt_emit(shard, &entry->id, entry->id.number, RECEIPT_FAILED, device->number);
+}
+
+/* What is on its way to the device is left alone: it arrives, or its time comes when it is back in the queue. */
+void outbox_failed(struct shard *shard, struct device *device, const struct queue_entry *entries, uint32_t count) {
+    struct outbox *outbox = &device->outbox;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t seq = entries[i].seq;
+        bool in_memory = outbox->unsent && outbox->unsent->seq && outbox->unsent->seq <= seq;
+        if (seq < outbox->drain_next || in_memory || failed_already(outbox, seq))
+            continue;
+        fail_entry(shard, device, &entries[i]);
+    }
+}
+
+static void purge_ask(struct shard *shard, struct device *device, struct request *request) {
+    request->first = device->outbox.purge_next;
+    request->last = device->outbox.purge_before - 1;
+    request->count = 0;
+    request->status = 0;
+    struct note note = {.kind = NOTE_REQUEST, .request = request};
+    switch_post(shard, port_store_party(shard, device->account->number), &note);
+}
+
+int outbox_purge(struct shard *shard, struct device *device, struct request *admin) {
+    struct outbox *outbox = &device->outbox;
+    if (outbox->purging)
+        return -EBUSY;
+    uint64_t end = outbox->unsent && outbox->unsent->seq ? outbox->unsent->seq : outbox->queue_next;
+    struct request *request = calloc(1, sizeof(*request));
+    struct queue_entry *entries = calloc(PURGE_ENTRIES, sizeof(*entries));
+    if (!request || !entries) {
+        free(request);
+        free(entries);
+        return -ENOMEM;
+    }
+    *request = (struct request){
+        .kind = REQUEST_PURGE,
+        .from = (uint16_t)shard->index,
+        .account = device->account->number,
+        .device_number = device->number,
+        .value = PURGE_ENTRIES,
+        .entries = entries,
+        .capacity = PURGE_ENTRIES,
+        .context = admin,
+    };
+    outbox->purge_from = outbox->purge_next = outbox->drain_next;
+    outbox->purge_before = end;
+    outbox->drain_next = end;
+    outbox->purging = true;
+    if (outbox->purge_from < end)
+        purge_ask(shard, device, request);
+    else
+        outbox_purge_done(shard, request);
+    return 0;
+}
+
+void outbox_purge_done(struct shard *shard, struct request *request) {
+    struct account *account = account_find(&shard->accounts, request->account);
+    struct device *device = account ? account_device(account, request->device_number) : NULL;
+    struct request *admin = request->context;
+    bool more = false;
+    if (device) {
+        for (uint32_t i = 0; i < request->count; i++)
+            fail_entry(shard, device, &request->entries[i]);
+        more = request->status == 0 && request->count > 0 && request->count == request->capacity;
+        if (more)
+            device->outbox.purge_next = request->entries[request->count - 1].seq + 1;
+    }
+    if (admin)
+        admin->value += request->count;
+    if (more) {
+        purge_ask(shard, device, request);
+        return;
+    }
+    if (device)
+        device->outbox.purging = false;
+    if (admin && request->status < 0)
+        admin->status = request->status;
+    free(request->entries);
+    free(request);
+    if (admin && --admin->context_id == 0)
+        request_return(shard, admin);
+}
+
+static void revoke_item(struct shard *shard, struct device *device, struct outbox_item *item) {
+    struct message *message = item->message;
+    struct receipt *receipt = item->receipt;
+    outbox_unlink(&device->outbox, item);
+    if (item->seq == 0)
+        outbox_age_unlink(shard, item);
+    item->receipt = NULL;
+    bool putting = item->flags & ITEM_PUTTING;
+    if (putting) {
+        item->device = NULL;
+        item->flags |= ITEM_ORPHAN;
+        device->outbox.putting--;
+    } else {
+        outbox_item_free(shard, item);
+    }
+    if (message) {
+        message_discharge(shard, message, device, DISCHARGE_GONE);
+        if (!putting)
+            message_let_go(shard, message);
+    }
+    if (receipt)
+        receipt_discharge(shard, receipt);
+}
+
+void outbox_revoke(struct shard *shard, struct device *device) {
+    struct outbox *outbox = &device->outbox;
+    while (outbox->head)
+        revoke_item(shard, device, outbox->head);
+    outbox->unsent = NULL;
+    outbox->failed_from = 0;
+    (void)outbox_purge(shard, device, NULL); /* -EBUSY: one is on its way already; -ENOMEM: again at the next start */
+}

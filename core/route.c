@@ -1,0 +1,265 @@
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/must.h"
+#include "core/switch.h"
+
+#define RETRY_MS 1000       /* what a sender is told to wait where the reason may pass */
+#define RETRY_ORDER_MS 250  /* an earlier message is awaited */
+
+/* --- a message's life on a shard -------------------------------------------------------------------------------------- */
+
+static struct message *message_create(struct shard *shard, const struct frame *frame, struct buf *buf,
+                                      const struct message_id *id) {
+    struct message *message = shard->message_free;
+    if (message)
+        shard->message_free = message->next;
+    else
+        message = malloc(sizeof(*message));
+    if (!message)
+        return NULL;
+    *message = (struct message){
+        .buf = buf,
+        .frame = frame->bytes,
+        .frame_bytes = frame->frame_bytes,
+        .owner = (uint16_t)shard->index,
+        .id = *id,
+    };
+    buf->refs++;
+    shard->messages_out++;
+    stats_add(shard->stats->messages_in_memory, 1);
+    return message;
+}
+
+void message_home(struct shard *shard, struct message *message) {
+    must(message->owner == shard->index);
+    buf_drop(shard, message->buf);
+    message->next = shard->message_free;
+    shard->message_free = message;
+    shard->messages_out--;
+    stats_add(shard->stats->messages_in_memory, -1);
+}
+
+static void message_end(struct shard *shard, struct message *message) {
+    struct note note = {.kind = NOTE_MESSAGE_HOME, .message = message};
+    switch_post(shard, message->owner, &note);
+}
+
+/* Every target is discharged: the ticks go out. Delivered never comes before sent, so both start here. */
+static void message_finish(struct shard *shard, struct message *message) {
+    if (message->own_copy) {
+        gate_open(shard, &message->id, message->refused);
+        return;
+    }
+    if (message->refused)
+        return;
+    if (!message->acked && !message->stored) { /* every target was revoked */
+        receipt_emit(shard, &message->id, message->id.number, RECEIPT_FAILED, 0);
+        return;
+    }
+    if (!message->stored)
+        stats_add(shard->stats->messages_memory_only, 1);
+    const struct account *account = account_find(&shard->accounts, message->id.to);
+    uint8_t sent = RECEIPT_SENT;
+    for (uint32_t slot = 0; message->acked && slot < DEVICES_MAX; slot++) {
+        if (!(message->acked & (UINT32_C(1) << slot)) || !account || !account->devices[slot])
+            continue;
+        receipt_emit(shard, &message->id, message->id.number, sent | RECEIPT_DELIVERED,
+                     account->devices[slot]->number);
+        sent = 0;
+    }
+    if (sent)
+        receipt_emit(shard, &message->id, message->id.number, sent, 0);
+}
+
+void message_discharge(struct shard *shard, struct message *message, const struct device *device, enum discharge how) {
+    must(message->pending > 0);
+    if (how == DISCHARGE_ACKED)
+        message->acked |= UINT32_C(1) << device->slot;
+    else if (how == DISCHARGE_STORED)
+        message->stored = true;
+    if (--message->pending == 0)
+        message_finish(shard, message);
+}
+
+void message_let_go(struct shard *shard, struct message *message) {
+    must(message->holders > 0);
+    if (--message->holders == 0) {
+        must(message->pending == 0);
+        message_end(shard, message);
+    }
+}
+
+/* --- refusals ---------------------------------------------------------------------------------------------------------- */
+
+static uint32_t refusal_retry_ms(enum refusal refusal) {
+    switch (refusal) {
+    case REFUSAL_STORE_FULL:
+    case REFUSAL_STORE_FAILED:
+    case REFUSAL_QUEUE_FULL:
+    case REFUSAL_LIMIT:
+    case REFUSAL_DRAINING:
+        return RETRY_MS;
+    case REFUSAL_OUT_OF_ORDER:
+        return RETRY_ORDER_MS;
+    default:
+        return 0;
+    }
+}
+
+static void refuse(struct shard *shard, const struct message_id *id, enum refusal refusal) {
+    struct note note = {
+        .kind = NOTE_REFUSED,
+        .status = (int32_t)refusal,
+        .range = {.id = *id, .last = id->number, .retry_ms = refusal_retry_ms(refusal)},
+    };
+    if (note.range.retry_ms && refusal != REFUSAL_OUT_OF_ORDER)
+        refused_note(shard, id);
+    switch_post(shard, switch_home(shard, id->from), &note);
+}
+
+void message_refuse(struct shard *shard, struct message *message, enum refusal refusal) {
+    if (message->refused)
+        return;
+    message->refused = true;
+    refuse(shard, &message->id, refusal);
+}
+
+/* At the sender's home. Without a session of that epoch there is nobody to tell: it sends everything again anyway. */
+void route_refused(struct shard *shard, const struct note *note) {
+    const struct message_id *id = &note->range.id;
+    stats_add(shard->stats->messages_refused, 1);
+    stats_add(shard->stats->refused[note->status], 1);
+    if (note->range.retry_ms && note->status != REFUSAL_OUT_OF_ORDER)
+        refused_note(shard, id);
+    struct account *account = account_find(&shard->accounts, id->from);
+    struct device *device = account ? account_device(account, id->from_device) : NULL;
+    struct session *session = device ? device->session : NULL;
+    if (!session || session->epoch != id->epoch)
+        return;
+    if (session->unticked)
+        session->unticked--;
+    struct frame_refused refused = {
+        .to = id->to,
+        .number = id->number,
+        .retry_ms = note->range.retry_ms,
+        .reason = (uint16_t)note->status,
+    };
+    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    session_put(session, out, frame_write_refused(out, &refused));
+}
+
+/* --- the sender's home --------------------------------------------------------------------------------------------- */
+
+static bool has_own_copies(const struct account *account, const struct message_id *id) {
+    return account->device_count > 1 && id->to != account->number;
+}
+
+/* Copies for the sender's other devices; receipts wait at the gate until they are safe. */
+static void spread_own_copies(struct shard *shard, struct account *account, struct message *copy) {
+    copy->own_copy = true;
+    copy->pending = 1;
+    copy->holders = 1;
+    for (uint32_t i = 0; i < DEVICES_MAX; i++) {
+        struct device *device = account->devices[i];
+        if (!device || (device->flags & DEVICE_REVOKED) || device->number == copy->id.from_device)
+            continue;
+        copy->pending++;
+        copy->holders++;
+        outbox_push_message(shard, device, copy);
+    }
+    message_discharge(shard, copy, NULL, DISCHARGE_GONE);
+    message_let_go(shard, copy);
+}
+
+static enum refusal judge_message(struct shard *shard, const struct frame_message *body) {
+    if (body->payload_bytes > shard->config.payload_bytes_max)
+        return REFUSAL_TOO_LARGE;
+    if (body->target_count != 0)
+        return REFUSAL_TARGETS;
+    if (refused_holds(shard, &body->id))
+        return REFUSAL_OUT_OF_ORDER;
+    return REFUSAL_NONE;
+}
+
+int route_accept(struct session *session, const struct frame *frame, struct buf *buf) {
+    struct shard *shard = session->shard;
+    struct account *account = session->device->account;
+    struct frame_message body;
+    if (frame_read_message(frame, &body) < 0 || !frame_message_is_bare(frame) || body.id.number == 0)
+        return -EPROTO;
+    uint32_t target = switch_home(shard, body.id.to);
+    if (session->unticked >= shard->config.unticked_max || shard->messages_out + 2 > shard->config.messages_max)
+        return -EAGAIN;
+    if (target != shard->index && lanes_room(shard->lanes, shard->index, target) == 0)
+        return -EAGAIN;
+    body.id.from = account->number;
+    body.id.epoch = session->epoch;
+    body.id.from_device = session->device_number;
+    session->unticked++;
+    enum refusal refusal = judge_message(shard, &body);
+    if (refusal != REFUSAL_NONE) {
+        refuse(shard, &body.id, refusal);
+        return 0;
+    }
+    uint32_t ttl_s = (uint32_t)shard->config.ttl_s;
+    if (body.ttl_s && body.ttl_s < ttl_s)
+        ttl_s = body.ttl_s;
+    frame_accept_message(frame->bytes, &body.id, ttl_s, shard->utc_ms);
+    struct message *message = message_create(shard, frame, buf, &body.id);
+    if (!message) {
+        refuse(shard, &body.id, REFUSAL_LIMIT);
+        return 0;
+    }
+    if (has_own_copies(account, &body.id)) {
+        struct message *copy = message_create(shard, frame, buf, &body.id);
+        if (!copy || gate_add(account, &body.id) < 0) {
+            if (copy)
+                message_home(shard, copy);
+            message_home(shard, message);
+            refuse(shard, &body.id, REFUSAL_LIMIT);
+            return 0;
+        }
+        spread_own_copies(shard, account, copy);
+    }
+    stats_add(shard->stats->messages_accepted, 1);
+    struct note note = {.kind = NOTE_MESSAGE, .message = message};
+    switch_post(shard, target, &note);
+    return 0;
+}
+
+/* --- the recipient's home ------------------------------------------------------------------------------------------ */
+
+static enum refusal judge_target(struct shard *shard, const struct account *account, const struct message_id *id) {
+    if (!account || (account->flags & ACCOUNT_REMOVED))
+        return REFUSAL_NO_ACCOUNT;
+    if (account->flags & ACCOUNT_SUSPENDED)
+        return REFUSAL_SUSPENDED;
+    if (account_blocks(account, id->from))
+        return REFUSAL_BLOCKED;
+    if (account->device_count == 0)
+        return REFUSAL_NO_DEVICE;
+    if (refused_holds(shard, id))
+        return REFUSAL_OUT_OF_ORDER;
+    return REFUSAL_NONE;
+}
+
+/* A message to one's own account goes to every device of it, the sending one too. */
+void route_arrived(struct shard *shard, struct message *message) {
+    struct account *account = account_find(&shard->accounts, message->id.to);
+    message->pending = 1;
+    message->holders = 1;
+    enum refusal refusal = judge_target(shard, account, &message->id);
+    if (refusal != REFUSAL_NONE)
+        message_refuse(shard, message, refusal);
+    for (uint32_t i = 0; refusal == REFUSAL_NONE && i < DEVICES_MAX; i++) {
+        struct device *device = account->devices[i];
+        if (!device || (device->flags & DEVICE_REVOKED))
+            continue;
+        message->pending++;
+        message->holders++;
+        outbox_push_message(shard, device, message);
+    }
+    message_discharge(shard, message, NULL, DISCHARGE_GONE);
+    message_let_go(shard, message);
+}

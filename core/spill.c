@@ -1,0 +1,284 @@
+/* The part of the outbox that deals with the store: puts, what becomes of them, deletes. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/bytes.h"
+#include "core/must.h"
+#include "core/outbox.h"
+#include "core/switch.h"
+
+/* --- outbox -> queue --------------------------------------------------------------------------------------------------- */
+
+bool outbox_store_takes(const struct shard *shard, const struct device *device) {
+    return device->outbox.failed_from == 0 &&
+           shard->now_ms >= shard->put_retry_ms[switch_environment(shard, device->account->number)];
+}
+
+static uint64_t item_expires_ms(const struct shard *shard, const struct outbox_item *item) {
+    if (item->type == FRAME_RECEIPT)
+        return shard->utc_ms + shard->config.ttl_s * 1000;
+    struct frame frame = {
+        .type = FRAME_MESSAGE,
+        .bytes = item->message->frame,
+        .frame_bytes = item->message->frame_bytes,
+    };
+    struct frame_message body = {0};
+    must(frame_read_message(&frame, &body) == 0);
+    return body.accepted_ms + UINT64_C(1000) * body.ttl_s;
+}
+
+static void item_put(struct shard *shard, struct device *device, struct outbox_item *item) {
+    struct outbox *outbox = &device->outbox;
+    uint32_t environment = switch_environment(shard, device->account->number);
+    const uint8_t *frame;
+    if (item->type == FRAME_RECEIPT) {
+        receipt_frame(item->receipt, item->frame);
+        frame = item->frame;
+        stats_add(shard->stats->receipts_spilled, 1);
+    } else {
+        frame = item->message->frame;
+        item->message->puts++;
+        stats_add(shard->stats->messages_spilled, 1);
+    }
+    outbox_age_unlink(shard, item);
+    item->seq = outbox->queue_next++;
+    item->flags |= ITEM_PUTTING;
+    if (item->flags & ITEM_SENT) {
+        must(outbox->drain_next == item->seq);
+        outbox->drain_next = item->seq + 1;
+    }
+    outbox->putting++;
+    shard->puts_out++;
+    struct note note = {
+        .kind = NOTE_PUT,
+        .device = device->number,
+        .put = {.account = device->account->number,
+                .seq = item->seq,
+                .item = item,
+                .frame = frame,
+                .frame_bytes = item->bytes,
+                .generation = shard->put_generation[environment],
+                .expires_ms = item_expires_ms(shard, item)},
+    };
+    switch_post(shard, shard->shards + environment, &note);
+}
+
+/* All that is unstored goes, oldest first: so the queue never holds a message whose predecessor is in memory alone. */
+void outbox_spill(struct shard *shard, struct device *device) {
+    struct outbox *outbox = &device->outbox;
+    if (!outbox_store_takes(shard, device))
+        return; /* the age list comes back to it */
+    struct outbox_item *item = outbox->tail;
+    if (!item || item->seq)
+        return;
+    while (item->prev && item->prev->seq == 0)
+        item = item->prev;
+    for (; item; item = item->next)
+        item_put(shard, device, item);
+}
+
+/* --- what became of a put ---------------------------------------------------------------------------------------------- */
+
+void outbox_unsettle(struct outbox *outbox, struct outbox_item *item) {
+    item->next = NULL;
+    item->prev = outbox->unsettled_tail;
+    *(item->prev ? &item->prev->next : &outbox->unsettled) = item;
+    outbox->unsettled_tail = item;
+}
+
+void outbox_unsettled_unlink(struct outbox *outbox, struct outbox_item *item) {
+    *(item->prev ? &item->prev->next : &outbox->unsettled) = item->next;
+    *(item->next ? &item->next->prev : &outbox->unsettled_tail) = item->prev;
+}
+
+static void put_orphaned(struct shard *shard, const struct note *note, struct outbox_item *item) {
+    if (note->status == 0)
+        outbox_delete(shard, note->put.account, note->device, note->put.seq, note->put.seq);
+    if (item->message)
+        message_let_go(shard, item->message);
+    outbox_item_free(shard, item);
+}
+
+/* Acknowledged while the put was out: the target is discharged already. */
+static void put_acked(struct shard *shard, struct device *device, struct outbox_item *item, bool committed) {
+    struct message *message = item->message;
+    item->message = NULL;
+    bool settled = item->flags & ITEM_SETTLED;
+    if (committed)
+        item->flags |= ITEM_STORED;
+    if (committed && settled)
+        outbox_delete(shard, device->account->number, device->number, item->seq, item->seq);
+    if (!committed || settled) {
+        outbox_unsettled_unlink(&device->outbox, item);
+        outbox_item_free(shard, item);
+    }
+    if (message)
+        message_let_go(shard, message);
+}
+
+static void put_committed(struct shard *shard, struct device *device, struct outbox_item *item) {
+    struct message *message = item->message;
+    struct receipt *receipt = item->receipt;
+    item->message = NULL;
+    item->receipt = NULL;
+    item->flags |= ITEM_STORED;
+    if (!(item->flags & ITEM_SENT)) { /* the queue has it: read from there when its turn comes */
+        outbox_unlink(&device->outbox, item);
+        outbox_item_free(shard, item);
+        if (device->session)
+            port_output_ready(shard, device->session->conn);
+    }
+    if (message) {
+        message_discharge(shard, message, device, DISCHARGE_STORED);
+        message_let_go(shard, message);
+    }
+    if (receipt)
+        receipt_discharge(shard, receipt);
+}
+
+/* What the device may have already goes on in memory; the sender of what it has not gets to know, and sends it again.
+ * Receipts can't be refused: they wait in memory. */
+static void put_refused(struct shard *shard, struct device *device, struct outbox_item *item) {
+    struct outbox *outbox = &device->outbox;
+    if (!outbox->failed_from || item->seq < outbox->failed_from)
+        outbox->failed_from = item->seq;
+    stats_add(shard->stats->put_failures, 1);
+    if (item->flags & ITEM_ACKED) {
+        put_acked(shard, device, item, false);
+        return;
+    }
+    item->seq = 0;
+    if ((item->flags & ITEM_SENT) || item->receipt) {
+        outbox_age_append(shard, item);
+        return;
+    }
+    struct message *message = item->message;
+    outbox_unlink(outbox, item);
+    outbox_item_free(shard, item);
+    message_refuse(shard, message, shard->put_refusal[switch_environment(shard, device->account->number)]);
+    message_discharge(shard, message, device, DISCHARGE_GONE);
+    message_let_go(shard, message);
+}
+
+static enum refusal refusal_of(int status) {
+    if (status == -ENOSPC)
+        return REFUSAL_STORE_FULL;
+    return status == -EDQUOT ? REFUSAL_QUEUE_FULL : REFUSAL_STORE_FAILED;
+}
+
+static void note_failure(struct shard *shard, const struct note *note) {
+    uint32_t environment = switch_environment(shard, note->put.account);
+    if (note->put.generation == shard->put_generation[environment]) {
+        shard->put_generation[environment]++;
+        shard->put_refusal[environment] = (uint8_t)refusal_of(note->status);
+        port_log("store_refuses environment=%u reason=%s", environment,
+                 refusal_name(shard->put_refusal[environment]));
+    }
+    shard->put_retry_ms[environment] = shard->now_ms + STORE_RETRY_MS;
+}
+
+void outbox_put_done(struct shard *shard, const struct note *note) {
+    struct outbox_item *item = note->put.item;
+    struct device *device = item->device;
+    shard->puts_out--;
+    item->flags &= (uint8_t)~ITEM_PUTTING;
+    if (item->message)
+        item->message->puts--;
+    if (note->status < 0)
+        note_failure(shard, note);
+    if (item->flags & ITEM_ORPHAN) {
+        put_orphaned(shard, note, item);
+        return;
+    }
+    struct outbox *outbox = &device->outbox;
+    outbox->putting--;
+    if (note->status < 0)
+        put_refused(shard, device, item);
+    else if (item->flags & ITEM_ACKED)
+        put_acked(shard, device, item, true);
+    else
+        put_committed(shard, device, item);
+    if (outbox->putting == 0 && outbox->failed_from) {
+        outbox->queue_next = outbox->failed_from;
+        if (outbox->drain_next > outbox->queue_next)
+            outbox->drain_next = outbox->queue_next;
+        outbox->failed_from = 0;
+        if (device->session)
+            port_output_ready(shard, device->session->conn);
+    }
+}
+
+/* --- settled ------------------------------------------------------------------------------------------------------------ */
+
+/* Entries are deleted in runs: one note for neighbours in the queue. */
+struct run {
+    uint64_t first, last;
+};
+
+static void run_add(struct shard *shard, const struct device *device, struct run *run, uint64_t seq) {
+    if (run->first && seq == run->last + 1) {
+        run->last = seq;
+        return;
+    }
+    if (run->first)
+        outbox_delete(shard, device->account->number, device->number, run->first, run->last);
+    *run = (struct run){seq, seq};
+}
+
+void outbox_settled(struct shard *shard, struct device *device, const struct message_id *id, uint64_t last) {
+    struct outbox *outbox = &device->outbox;
+    struct run run = {0};
+    struct outbox_item *next;
+    uint64_t found = 0;
+    for (struct outbox_item *item = outbox->unsettled; item && found < last - id->number + 1; item = next) {
+        next = item->next;
+        if (item->type != FRAME_MESSAGE || item->id.number < id->number || item->id.number > last ||
+            !message_id_same_key(&item->id, id))
+            continue;
+        found++;
+        if (item->flags & ITEM_PUTTING) {
+            item->flags |= ITEM_SETTLED;
+            continue;
+        }
+        if (item->flags & ITEM_FAILED)
+            outbox->failed_count--;
+        outbox_unsettled_unlink(outbox, item);
+        run_add(shard, device, &run, item->seq);
+        outbox_item_free(shard, item);
+    }
+    if (run.first)
+        outbox_delete(shard, device->account->number, device->number, run.first, run.last);
+}
+
+/* --- age ---------------------------------------------------------------------------------------------------------------- */
+
+static void copy_out(struct shard *shard, struct message *message) {
+    if (!message || message->puts || message->buf->kind != BUF_RING)
+        return;
+    struct buf *heap = buf_create(message->owner, message->frame_bytes);
+    if (!heap)
+        return; /* the receive buffer stays lent a little longer */
+    memcpy(heap->data, message->frame, message->frame_bytes);
+    struct buf *lent = message->buf;
+    message->buf = heap;
+    message->frame = heap->data;
+    buf_drop(shard, lent);
+    stats_add(shard->stats->payload_copies, 1);
+}
+
+void outbox_age(struct shard *shard) {
+    while (shard->age_head && shard->now_ms - shard->age_head->since_ms >= shard->config.spill_ms) {
+        struct outbox_item *item = shard->age_head;
+        outbox_spill(shard, item->device);
+        if (shard->age_head == item) { /* the store does not take it now: its turn comes again */
+            outbox_age_unlink(shard, item);
+            outbox_age_append(shard, item);
+        }
+    }
+    bool scarce = shard->hold_cursor && port_bufs_scarce(shard);
+    while (shard->hold_cursor &&
+           (scarce || shard->now_ms - shard->hold_cursor->since_ms >= shard->config.hold_ms)) {
+        copy_out(shard, shard->hold_cursor->message);
+        shard->hold_cursor = shard->hold_cursor->age_next;
+    }
+}
