@@ -156,6 +156,8 @@ size_t frame_write_lookup(uint8_t *out, enum frame_type type, const struct frame
 size_t frame_write_block(uint8_t *out, enum frame_type type, const struct frame_block *block);
 size_t frame_write_close(uint8_t *out, enum frame_type type, const struct frame_close *close);
 
+/* True where what the switch fills in (offsets 24 to 49) is zero, as it has to be in a message from a device. */
+bool frame_message_is_bare(const struct frame *frame);
 /* Fills in what the switch adds to an accepted message, in place. */
 void frame_accept_message(uint8_t *frame_bytes, const struct message_id *id, uint32_t ttl_s, uint64_t accepted_ms);
 
