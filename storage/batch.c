@@ -134,7 +134,11 @@ static int apply_parts(struct environment *environment, uint32_t first, uint32_t
     if (error != -ENOSPC)
         return error;
     if (end - first == 1) {
-        environment->batch.items[first].status = -ENOSPC;
+        struct batch_item *item = &environment->batch.items[first];
+        item->status = -ENOSPC;
+        /* The entries stay until they expire; their device tells duplicates. */
+        if (item->note.kind == NOTE_DELETE)
+            port_log("store_delete_failed environment=%u error=%d", environment->index, ENOSPC);
         return 0;
     }
     uint32_t middle = first + (end - first) / 2;

@@ -13,7 +13,8 @@
 #define MEASURE_SHARE 20          /* measuring takes at most this part of the time */
 #define ENTRY_OVERHEAD_BYTES 40   /* of a leaf's entry beside the value: key and LMDB's node */
 #define LARGE_VALUE_PART 2        /* a value of more than a page divided by this has pages of its own */
-#define RESERVE_KEPT_PART 4       /* the last quarter of the reserve is for deletes and the directory alone */
+#define RESERVE_KEPT_PART 4       /* the last quarter of the reserve is for deletes and the directory alone, */
+#define RESERVE_KEPT_PAGES 32     /* and never less than what a delete takes before it frees anything */
 
 static uint64_t clock_us(clockid_t clock) {
     struct timespec now;
@@ -131,7 +132,10 @@ void environment_close_writes(struct environment *environment, int error, const 
 
 static uint64_t limit_bytes(const struct environment *environment, bool receipt) {
     uint64_t reserve = environment->bytes_max / 100 * environment->store->setup.config->map_reserve_percent;
-    return environment->bytes_max - (receipt ? reserve / RESERVE_KEPT_PART : reserve);
+    uint64_t least = RESERVE_KEPT_PAGES * environment->page_bytes;
+    if (receipt)
+        reserve /= RESERVE_KEPT_PART;
+    return environment->bytes_max - (reserve > least ? reserve : least);
 }
 
 /* Walking the free pages costs time where there are many: it never takes more than its share of the time. In between,

@@ -9,6 +9,8 @@
 
 TestSuite(store_queue, .timeout = 120);
 
+#define LATER_MS 100000000000000 /* a time no test runs at, UTC */
+
 Test(store_queue, answered_put_is_there_after_a_kill_without_close) {
     struct rig rig;
     rig_make(&rig);
@@ -57,13 +59,13 @@ Test(store_queue, entries_are_read_in_order_and_whole) {
     rig_make(&rig);
     rig_start(&rig);
     for (uint64_t seq = 10; seq <= 40; seq += 10)
-        rig_put(&rig, (struct rig_put){.account = 5, .seq = seq, .expires_ms = 1000 + seq, .text = "hello"});
+        rig_put(&rig, (struct rig_put){.account = 5, .seq = seq, .expires_ms = LATER_MS + seq, .text = "hello"});
     rig_put(&rig, (struct rig_put){.account = 5, .device = 2, .seq = 1});
     uint64_t expected = 10;
     for (uint64_t seq = 0; drain_read(rig.store, 1, 5, 1, seq, &view) == 0; seq = view.seq + 1) {
         uint32_t bytes = rig_message(frame, 5, expected, "hello", 5);
         cr_assert_eq(view.seq, expected);
-        cr_assert_eq(view.expires_ms, 1000 + expected);
+        cr_assert_eq(view.expires_ms, LATER_MS + expected);
         cr_assert(view.frame_bytes == bytes && memcmp(view.frame, frame, bytes) == 0);
         expected += 10;
     }
@@ -230,17 +232,17 @@ Test(store_queue, jump_of_the_wall_clock_pauses_expiry) {
     rig_make(&rig);
     rig.config.expiry_sweep_s = 10;
     rig_start(&rig);
-    rig_put(&rig, (struct rig_put){.account = 5, .seq = 1, .expires_ms = 5000000});
+    rig_put(&rig, (struct rig_put){.account = 5, .seq = 1, .expires_ms = LATER_MS + 5000000});
     store_stop(rig.store);
     struct environment *environment = &rig.store->environments[0];
     uint32_t home = account_home(5, RIG_SHARDS);
     environment->expiry = (struct expiry){0};
-    expiry_turn(environment, 1000, 1000000);
-    expiry_turn(environment, 20000, 1019000 + 600000000);
-    expiry_turn(environment, 29000, 1028000 + 600000000);
+    expiry_turn(environment, 1000, LATER_MS);
+    expiry_turn(environment, 20000, LATER_MS + 19000 + 600000000);
+    expiry_turn(environment, 29000, LATER_MS + 28000 + 600000000);
     lanes_publish(rig.lanes, environment->party, rig_ring, &rig);
     cr_assert_not(rig_take(&rig, home, 50, &note));
-    expiry_turn(environment, 31000, 1030000 + 600000000);
+    expiry_turn(environment, 31000, LATER_MS + 30000 + 600000000);
     lanes_publish(rig.lanes, environment->party, rig_ring, &rig);
     cr_assert(rig_take(&rig, home, 50, &note), "it goes on after the pause");
     rig_close(&rig);
