@@ -70,16 +70,22 @@ struct stats {
                           memory_order_relaxed)
 #define stats_get(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
 
+#define X(name, kind, help) +1
+enum { STATS_NAMED = 0 STATS(X), STATS_ROWS = STATS_NAMED + CLOSE_REASON_COUNT - 1 + REFUSAL_COUNT - 1 };
+#undef X
+#define STATS_NAME_BYTES 64
+
+/* A counter as people see it: the table above, then closed_<reason> and refused_<reason> for each reason. */
 struct stats_row {
-    const char *name;
-    const char *kind;
+    char name[STATS_NAME_BYTES];
+    const char *kind; /* "counter" or "gauge" */
     const char *help;
-    uint32_t index; /* of the counter, as in an array that starts at the struct's first member */
 };
 
-extern const struct stats_row stats_rows[];
-extern const uint32_t stats_row_count;
-
-uint64_t stats_read(const struct stats *stats, const struct stats_row *row);
+/* Row `index` of 0 .. STATS_ROWS-1. */
+struct stats_row stats_row(uint32_t index);
+/* Its value in one thread's counters; add them up for the switch. A gauge may be negative in one thread: add as
+ * unsigned numbers, which wrap. */
+uint64_t stats_read(const struct stats *stats, uint32_t index);
 
 #endif
