@@ -1,5 +1,5 @@
 /* core/noise.h: the Noise protocol framework, revision 34: XX and IK over 25519, AESGCM or ChaChaPoly, SHA256.
- * Section numbers in comments are those of the specification. With core/record.c, the only file that calls ciphers.
+ * Section numbers in comments are those of the specification. noise.c has the handshake, cipher.c the cipher states.
  *
  * Threads: a handshake or cipher state belongs to its session; no global state after noise_init.
  * Memory: the caller's; secrets are wiped by the function or the _fini that ends their use. */
@@ -78,6 +78,12 @@ void noise_handshake_split(struct noise_handshake *handshake, struct noise_ciphe
 
 void noise_cipher_init(struct noise_cipher_state *state, enum noise_cipher cipher, const uint8_t key[NOISE_KEY_BYTES]);
 void noise_cipher_fini(struct noise_cipher_state *state);
+/* ENCRYPT and DECRYPT of section 4.2 in place, with a nonce and associated data of one's own: for the handshake. text has
+ * room for the tag. decrypt: 0 or -EBADMSG. */
+void noise_cipher_encrypt(struct noise_cipher_state *state, uint64_t number, const uint8_t *data, size_t data_bytes,
+                          uint8_t *text, size_t text_bytes);
+int noise_cipher_decrypt(struct noise_cipher_state *state, uint64_t number, const uint8_t *data, size_t data_bytes,
+                         uint8_t *sealed, size_t sealed_bytes);
 /* Seals bytes in place: text has room for text_bytes + 16. Returns the sealed bytes. Without associated data. */
 size_t noise_seal(struct noise_cipher_state *state, uint8_t *text, size_t text_bytes);
 /* Opens in place. 0; -EBADMSG: it does not authenticate (the nonce stays). */
