@@ -133,9 +133,11 @@ void environment_close_writes(struct environment *environment, int error, const 
 static uint64_t limit_bytes(const struct environment *environment, bool receipt) {
     uint64_t reserve = environment->bytes_max / 100 * environment->store->setup.config->map_reserve_percent;
     uint64_t least = RESERVE_KEPT_PAGES * environment->page_bytes;
-    if (receipt)
-        reserve /= RESERVE_KEPT_PART;
-    return environment->bytes_max - (reserve > least ? reserve : least);
+    uint64_t kept = reserve / RESERVE_KEPT_PART;
+    uint64_t for_receipts = reserve - kept;
+    if (kept < least)
+        kept = least;
+    return environment->bytes_max - kept - (receipt ? 0 : for_receipts);
 }
 
 /* Walking the free pages costs time where there are many: it never takes more than its share of the time. In between,
