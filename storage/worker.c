@@ -6,6 +6,7 @@
 #include "storage/environment.h"
 
 #define READERS_CHECK_MS 60000
+#define KEPT_MS 1
 
 static void settings_follow(struct environment *environment) {
     struct store *store = environment->store;
@@ -37,6 +38,9 @@ static void sleep_until(struct environment *environment, uint64_t now_ms) {
     uint64_t next_ms = environment->expiry.next_ms < environment->readers_next_ms
                            ? environment->expiry.next_ms
                            : environment->readers_next_ms;
+    /* Nobody rings when a full lane has room again. */
+    if (lanes_kept(lanes, environment->party) > 0)
+        next_ms = now_ms + KEPT_MS;
     if (next_ms <= now_ms || !lanes_may_sleep(lanes, environment->party))
         return;
     struct pollfd doorbell = {.fd = environment->wake_fd, .events = POLLIN};

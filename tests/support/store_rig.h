@@ -100,6 +100,7 @@ static inline bool rig_take(struct rig *rig, uint32_t party, uint32_t wait_ms, s
     for (uint32_t waited = 0; waited <= wait_ms * 10; waited++) {
         if (lanes_take(rig->lanes, party, ret_note, &from))
             return true;
+        lanes_publish(rig->lanes, party, rig_ring, rig); /* what its outlet kept */
         usleep(100);
     }
     return false;
