@@ -18,7 +18,7 @@
  * T: text (name, default). L: list, the setting may be repeated; the default counts while none is given. */
 #define SETTINGS(N, T, L)                                                                         \
     L(listen, "127.0.0.1:7440", I, "address and port to listen on, repeatable; [::]:7440 for IPv6") \
-    L(plaintext_listen, "", I, "loopback address for unencrypted benchmarks; empty: none")        \
+    L(plaintext_listen, "", I, "loopback address for unencrypted benchmarks; empty: none") \
     T(data, "var/tern", I, "folder of the store and the key")                                     \
     T(admin, "", I, "admin socket; empty: admin.sock in the data folder")                         \
     N(shards, 0, 0, 64, I, "switch threads, each with its own ring; 0: one per core but one, at least 1") \
@@ -34,7 +34,7 @@
     N(idle_s, 150, 2, 86400, R, "silence after which a connection counts as dead")                \
     N(payload_bytes_max, 64000, 1, 65459, R, "largest payload of a message")                      \
     N(unticked_max, 1024, 1, 1000000, R, "messages of a session without a sent tick before its socket is not read") \
-    N(window_messages, 512, 1, 65536, R, "items on their way to a device before the rest queues on disk") \
+    N(window_messages, 4096, 1, 65536, R, "items on their way to a device before the rest queues on disk") \
     N(window_bytes, 4194304, 65536, 1073741824, R, "bytes on their way to a device before the rest queues on disk") \
     N(messages_max, 262144, 64, 16777216, I, "messages a shard holds in memory before it stops reading sockets") \
     N(spill_ms, 500, 1, 600000, R, "time without acknowledgement after which a message goes to disk") \
@@ -57,7 +57,9 @@
 
 #define CONFIG_FIELD_N(name, fallback, min, max, when, help) uint64_t name;
 #define CONFIG_FIELD_T(name, fallback, when, help) char name[CONFIG_TEXT_BYTES];
-#define CONFIG_FIELD_L(name, fallback, when, help) char name[CONFIG_LIST_MAX][CONFIG_TEXT_BYTES]; uint32_t name##_count;
+#define CONFIG_FIELD_L(name, fallback, when, help) \
+    char name[CONFIG_LIST_MAX][CONFIG_TEXT_BYTES];          \
+    uint32_t name##_count;
 
 struct config {
     SETTINGS(CONFIG_FIELD_N, CONFIG_FIELD_T, CONFIG_FIELD_L)
@@ -69,6 +71,13 @@ void config_defaults(struct config *config);
  * 0; -ENOENT: no such setting; -ERANGE: out of range; -EINVAL: not a number, too long, too many.
  * ret_error: a sentence that says what is allowed, written on failure (error_bytes of room). */
 int config_set(struct config *config, const char *name, const char *value, char *ret_error, size_t error_bytes);
+/* Entries of a list setting: the default counts while none is given, an empty default is none. */
+uint32_t config_list_count(const char (*list)[CONFIG_TEXT_BYTES], uint32_t count);
+/* True where a list in one text, separated by commas or blanks, has this name. */
+bool config_has(const char *list, const char *name);
+#define CONFIG_CORES_MAX 256
+/* "0,2-3": how many cores, 0 for an empty text; -EINVAL where it is no such list or longer than capacity. */
+int config_cores(const char *text, uint16_t *ret_cores, uint32_t capacity);
 /* Checks that hold between settings (powers of two, idle_s > ping_s, plaintext only on loopback, ...). 0 or -EINVAL. */
 int config_check(const struct config *config, char *ret_error, size_t error_bytes);
 /* Takes over the reloadable settings of `from`; returns how many others differ (they need a restart). */
