@@ -1,4 +1,5 @@
-/* Group commit: everything that waits goes into one transaction and one commit; only then the answers go out. */
+/* Group commit: everything that waits goes into one transaction and one commit; only then the answers go
+ * out. */
 #include <errno.h>
 #include <string.h>
 
@@ -71,7 +72,8 @@ static int apply_put(struct environment *environment, struct map_txn *txn, struc
     return status;
 }
 
-/* Items first..end-1 in one transaction; without `puts`, these are left as they are. 0 where it is committed. */
+/* Items first..end-1 in one transaction; without `puts`, these are left as they are. 0 where it is
+ * committed. */
 static int apply(struct environment *environment, uint32_t first, uint32_t end, bool puts) {
     struct map_txn *txn;
     int error = map_begin(environment->map, &txn);
@@ -85,8 +87,8 @@ static int apply(struct environment *environment, uint32_t first, uint32_t end, 
         if (note->kind == NOTE_PUT)
             item->status = apply_put(environment, txn, item);
         else if (note->kind == NOTE_DELETE)
-            item->status = queue_delete(environment, txn, note->erase.account, note->device, note->erase.first,
-                                        note->erase.last);
+            item->status = queue_delete(environment, txn, note->erase.account, note->device,
+                                        note->erase.first, note->erase.last);
         else
             item->status = directory_change(environment, txn, note->request);
         error = map_error(txn);
@@ -102,8 +104,8 @@ static int apply(struct environment *environment, uint32_t first, uint32_t end, 
     return error;
 }
 
-/* LMDB uses the pages that a transaction freed again only two transactions later; where the map is full and nothing
- * but puts comes, this lets that happen. Without room for it, a later delete does. */
+/* LMDB uses the pages that a transaction freed again only two transactions later; where the map is full and
+ * nothing but puts comes, this lets that happen. Without room for it, a later delete does. */
 static void turn_pages(struct environment *environment) {
     for (int i = 0; i < 2; i++) {
         struct map_txn *txn;
@@ -128,7 +130,8 @@ static void turn_pages(struct environment *environment) {
     }
 }
 
-/* Deletes and requests that don't fit one transaction together may fit one by one: each frees pages for the next. */
+/* Deletes and requests that don't fit one transaction together may fit one by one: each frees pages for the
+ * next. */
 static int apply_parts(struct environment *environment, uint32_t first, uint32_t end) {
     int error = apply(environment, first, end, false);
     if (error != -ENOSPC)
@@ -181,7 +184,8 @@ static void run_writes(struct environment *environment) {
     if (error == -ENOMEM) {
         fail_writes(environment, -ENOMEM);
     } else if (error) {
-        /* What a failed fsync left on the disk is unknown: trying again could report success for lost pages. */
+        /* What a failed fsync left on the disk is unknown: trying again could report success for lost
+         * pages. */
         environment_close_writes(environment, error, "commit");
         fail_writes(environment, -EIO);
     }

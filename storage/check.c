@@ -1,4 +1,5 @@
-/* Check and backup: long walks over the whole store, in a thread of their own while the store goes on committing. */
+/* Check and backup: long walks over the whole store, in a thread of their own while the store goes on
+ * committing. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,8 +13,15 @@
 #define PATH_BYTES 512
 
 static const char *kind_name(uint8_t kind) {
-    static const char *const names[] = {"record of unknown kind", "store record", "account counter", "account",
-                                        "name", "device", "block", "link code", "queue entry"};
+    static const char *const names[] = {"record of unknown kind",
+                                        "store record",
+                                        "account counter",
+                                        "account",
+                                        "name",
+                                        "device",
+                                        "block",
+                                        "link code",
+                                        "queue entry"};
     return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : names[0];
 }
 
@@ -22,14 +30,15 @@ static void describe_fault(char *text, size_t text_bytes, uint32_t index, struct
     const char *what = fault == -EPROTO ? "is of a newer version" : "is damaged";
     const char *kind = kind_name(key.bytes > 0 ? key.at[0] : 0);
     if (value_key_read(key, &place))
-        snprintf(text, text_bytes, "environment %u: %s of account %llu, device %u, number %llu %s", index, kind,
-                 (unsigned long long)place.account, place.device, (unsigned long long)place.seq, what);
+        snprintf(text, text_bytes, "environment %u: %s of account %llu, device %u, number %llu %s", index,
+                 kind, (unsigned long long)place.account, place.device, (unsigned long long)place.seq, what);
     else
         snprintf(text, text_bytes, "environment %u: %s %s", index, kind, what);
 }
 
 /* One snapshot's worth. 0: there is more, *at says where; -ENOENT: the end. */
-static int check_slice(struct map_cursor *cursor, uint32_t index, struct value_key *at, struct request *request) {
+static int check_slice(struct map_cursor *cursor, uint32_t index, struct value_key *at,
+                       struct request *request) {
     struct map_view key, value;
     int error = map_seek(cursor, value_key_view(at), &key, &value);
     for (uint32_t i = 0; i < CHECK_SLICE && error == 0; i++) {
@@ -80,12 +89,14 @@ static void run_check(struct store *store, struct request *request) {
         if (error == 0)
             continue;
         request->status = error;
-        snprintf(request->text, sizeof(request->text), "environment %u can't be read: %s", i, strerror(-error));
+        snprintf(request->text, sizeof(request->text), "environment %u can't be read: %s", i,
+                 strerror(-error));
         return;
     }
 }
 
-/* A store that was restored must not link devices by codes that were given out, and maybe used, after the backup. */
+/* A store that was restored must not link devices by codes that were given out, and maybe used, after the
+ * backup. */
 static int void_codes(struct map *map) {
     struct value_key front = value_key_single(VALUE_CODE);
     struct map_txn *txn;
@@ -132,7 +143,8 @@ static int copy_environment(const struct environment *environment, const char *f
     return error ? error : folder_sync(path);
 }
 
-/* The directory last: every account that has a queue in the copy is in it too, unless it was removed meanwhile. */
+/* The directory last: every account that has a queue in the copy is in it too, unless it was removed
+ * meanwhile. */
 static void run_backup(struct store *store, struct request *request) {
     char folder[sizeof(request->text)];
     snprintf(folder, sizeof(folder), "%s", request->text);

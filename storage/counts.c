@@ -26,7 +26,8 @@ uint64_t counts_get(const struct counts *counts, uint64_t account, uint16_t devi
     return counts->capacity ? slot_of(counts, account, device)->entries : 0;
 }
 
-/* Growing leaves empty queues behind: the table follows the queues that are in use, not all there ever were. */
+/* Growing leaves empty queues behind: the table follows the queues that are in use, not all there ever
+ * were. */
 static int grow(struct counts *counts) {
     uint32_t live = 0;
     for (uint32_t i = 0; i < counts->capacity; i++)
@@ -86,8 +87,8 @@ void counts_keep(struct counts *counts) {
     counts->journal_count = 0;
 }
 
-/* Backwards, so that no count is below zero in between. A slot to take back from is there: only grow drops slots, and
- * a queue it dropped as empty gets its slot anew, within the room that grow has just made. */
+/* Backwards, so that no count is below zero in between. A slot to take back from is there: only grow drops
+ * slots, and a queue it dropped as empty gets its slot anew, within the room that grow has just made. */
 void counts_undo(struct counts *counts) {
     while (counts->journal_count > 0) {
         const struct counts_change *last = &counts->journal[--counts->journal_count];

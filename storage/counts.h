@@ -1,7 +1,8 @@
-/* storage/counts.h: how many entries each queue of an environment has, in memory, so that a queue's limit costs no
- * walk. Changes of a transaction are kept in a journal and taken back where it fails.
+/* storage/counts.h: how many entries each queue of an environment has, in memory, so that a queue's limit
+ * costs no walk. Changes of a transaction are kept in a journal and taken back where it fails.
  *
- * Threads: the environment's store thread.  Memory: a hash table that grows with the queues that are not empty. */
+ * Threads: the environment's store thread.  Memory: a hash table that grows with the queues that are not
+ * empty. */
 #ifndef TERN_STORAGE_COUNTS_H
 #define TERN_STORAGE_COUNTS_H
 

@@ -29,14 +29,16 @@ int directory_account(struct map_txn *txn, uint64_t account, struct account_reco
     return error ? error : value_read_account(value_key_view(&key), value, ret_record);
 }
 
-int directory_device(struct map_txn *txn, uint64_t account, uint16_t device, struct device_record *ret_record) {
+int directory_device(struct map_txn *txn, uint64_t account, uint16_t device,
+                     struct device_record *ret_record) {
     struct value_key key = value_key_device(account, device);
     struct map_view value;
     int error = map_get(txn, value_key_view(&key), &value);
     return error ? error : value_read_device(value_key_view(&key), value, ret_record);
 }
 
-static int read_number(struct map_txn *txn, const struct value_key *key, enum value_kind kind, uint64_t *ret_number) {
+static int read_number(struct map_txn *txn, const struct value_key *key, enum value_kind kind,
+                       uint64_t *ret_number) {
     struct map_view value;
     int error = map_get(txn, value_key_view(key), &value);
     return error ? error : value_read_number(value_key_view(key), value, kind, ret_number);
@@ -87,8 +89,8 @@ static int remove_records(struct map_txn *txn, const struct account_record *reco
     return 0;
 }
 
-static int account_add_one(struct environment *environment, struct map_txn *txn, struct account_record *record,
-                           uint64_t number, uint8_t *ret_code) {
+static int account_add_one(struct environment *environment, struct map_txn *txn,
+                           struct account_record *record, uint64_t number, uint8_t *ret_code) {
     struct value_key key = value_key_name(record->name);
     uint64_t other;
     int error = read_number(txn, &key, VALUE_NAME, &other);

@@ -9,12 +9,12 @@
 
 #include "core/stats.h"
 
-#define READERS_SPARE 32          /* helpers, measurements and tools that look at the files */
-#define MEASURE_SHARE 20          /* measuring takes at most this part of the time */
-#define ENTRY_OVERHEAD_BYTES 40   /* of a leaf's entry beside the value: key and LMDB's node */
-#define LARGE_VALUE_PART 2        /* a value of more than a page divided by this has pages of its own */
-#define RESERVE_KEPT_PART 4       /* the last quarter of the reserve is for deletes and the directory alone, */
-#define RESERVE_KEPT_PAGES 32     /* and never less than what a delete takes before it frees anything */
+#define READERS_SPARE 32        /* helpers, measurements and tools that look at the files */
+#define MEASURE_SHARE 20        /* measuring takes at most this part of the time */
+#define ENTRY_OVERHEAD_BYTES 40 /* of a leaf's entry beside the value: key and LMDB's node */
+#define LARGE_VALUE_PART 2      /* a value of more than a page divided by this has pages of its own */
+#define RESERVE_KEPT_PART 4     /* the last quarter of the reserve is for deletes and the directory alone, */
+#define RESERVE_KEPT_PAGES 32   /* and never less than what a delete takes before it frees anything */
 
 static uint64_t clock_us(clockid_t clock) {
     struct timespec now;
@@ -49,7 +49,8 @@ static int count_queues(struct environment *environment) {
     return error == -ENOENT ? 0 : error;
 }
 
-int environment_open(struct environment *environment, const char *folder, char *ret_error, size_t error_bytes) {
+int environment_open(struct environment *environment, const char *folder, char *ret_error,
+                     size_t error_bytes) {
     const struct store_setup *setup = &environment->store->setup;
     int error = map_open(folder, setup->config->map_bytes, setup->shards + READERS_SPARE, &environment->map);
     if (error == -EPROTO)
@@ -125,7 +126,8 @@ void environment_close_writes(struct environment *environment, int error, const 
     environment->closed = true;
     pthread_mutex_lock(&environment->status_lock);
     environment->status.closed = true;
-    snprintf(environment->status.error, sizeof(environment->status.error), "%s failed: %s", what, strerror(-error));
+    snprintf(environment->status.error, sizeof(environment->status.error), "%s failed: %s", what,
+             strerror(-error));
     pthread_mutex_unlock(&environment->status_lock);
     port_log("store_closed environment=%u what=%s error=%d", environment->index, what, -error);
 }
@@ -140,8 +142,8 @@ static uint64_t limit_bytes(const struct environment *environment, bool receipt)
     return environment->bytes_max - kept - (receipt ? 0 : for_receipts);
 }
 
-/* Walking the free pages costs time where there are many: it never takes more than its share of the time. In between,
- * what is put is counted on top. */
+/* Walking the free pages costs time where there are many: it never takes more than its share of the time. In
+ * between, what is put is counted on top. */
 void environment_measure(struct environment *environment) {
     uint64_t began_us = clock_us(CLOCK_MONOTONIC);
     if (began_us < environment->measure_next_us)

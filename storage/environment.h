@@ -1,5 +1,5 @@
-/* storage/environment.h: the inside of a store: its environments, each with its thread, and what the files of storage
- * share. The rest of the switch sees storage/store.h only.
+/* storage/environment.h: the inside of a store: its environments, each with its thread, and what the files of
+ * storage share. The rest of the switch sees storage/store.h only.
  *
  * Threads: a store thread alone touches its environment, but for what is marked.  Memory: store_open's. */
 #ifndef TERN_STORAGE_ENVIRONMENT_H
@@ -103,7 +103,7 @@ struct environment {
     uint64_t readers_next_ms; /* monotonic: the next look for stale readers */
 
     uint64_t page_bytes, bytes_max;
-    uint64_t bytes_used;     /* at the last measurement, and an estimate of what was put since */
+    uint64_t bytes_used;      /* at the last measurement, and an estimate of what was put since */
     uint64_t measure_next_us; /* not before */
     bool closed;
 
@@ -118,7 +118,7 @@ struct store {
     uint8_t secret[KEY_BYTES], public[KEY_BYTES]; /* [init] */
     uint32_t count;                               /* [init] environments */
     struct environment *environments;             /* [count] */
-    struct reader *readers; /* [shards * count], each touched by its shard alone */
+    struct reader *readers;                       /* [shards * count], each touched by its shard alone */
     _Atomic bool stopping;
     pthread_mutex_t settings_lock;
     struct settings settings; /* [settings_lock] */
@@ -134,9 +134,10 @@ uint32_t store_environment_of(const struct store *store, uint64_t account);
 uint64_t store_now_ms(void);
 uint64_t store_utc_ms(void);
 
-/* storage/environment.c --------------------------------------------------------------------------------------- */
+/* storage/environment.c ---------------------------------------------------------------------------- */
 
-int environment_open(struct environment *environment, const char *folder, char *ret_error, size_t error_bytes);
+int environment_open(struct environment *environment, const char *folder, char *ret_error,
+                     size_t error_bytes);
 void environment_close(struct environment *environment);
 /* The newest snapshot in environment->cursor, until environment_rest. */
 int environment_look(struct environment *environment);
@@ -148,7 +149,7 @@ void environment_measure(struct environment *environment);
 /* True where a value of so many bytes fits what messages, or receipts, may use; it is then counted. */
 bool environment_room(struct environment *environment, size_t bytes, bool receipt);
 
-/* storage/batch.c --------------------------------------------------------------------------------------------- */
+/* storage/batch.c ---------------------------------------------------------------------------------- */
 
 /* Takes what waits in the lanes, at most a batch; returns how many notes that were. */
 uint32_t batch_take(struct environment *environment);
@@ -157,7 +158,7 @@ void batch_run(struct environment *environment);
 /* Posts a request back to who sent it. */
 void batch_answer(struct environment *environment, struct request *request, uint32_t to, int status);
 
-/* storage/queue.c --------------------------------------------------------------------------------------------- */
+/* storage/queue.c ---------------------------------------------------------------------------------- */
 
 /* The put's status; map_error(txn) tells whether the transaction is lost too. */
 int queue_put(struct environment *environment, struct map_txn *txn, const struct batch_item *item);
@@ -169,19 +170,20 @@ int queue_list(struct environment *environment, struct request *request);
 void queue_describe(const struct value_place *place, const struct value_queue *queue, uint64_t utc_ms,
                     struct queue_entry *ret_entry);
 
-/* storage/directory.c, storage/link.c ------------------------------------------------------------------------- */
+/* storage/directory.c, storage/link.c -------------------------------------------------------------- */
 
 bool directory_writes(const struct request *request);
 /* A request that changes the directory, within the batch's transaction: its status. */
 int directory_change(struct environment *environment, struct map_txn *txn, struct request *request);
 int directory_lookup(struct map_txn *txn, struct request *request);
 int directory_account(struct map_txn *txn, uint64_t account, struct account_record *ret_record);
-int directory_device(struct map_txn *txn, uint64_t account, uint16_t device, struct device_record *ret_record);
+int directory_device(struct map_txn *txn, uint64_t account, uint16_t device,
+                     struct device_record *ret_record);
 /* Makes a one-time code and stores its hash. */
 int link_code_add(struct environment *environment, struct map_txn *txn, uint64_t account, uint8_t *ret_code);
 int link_device(struct map_txn *txn, struct request *request);
 
-/* storage/expiry.c -------------------------------------------------------------------------------------------- */
+/* storage/expiry.c --------------------------------------------------------------------------------- */
 
 /* Looks at the clocks and does a slice of the sweep where one is due. */
 void expiry_turn(struct environment *environment, uint64_t now_ms, uint64_t utc_ms);
@@ -189,18 +191,18 @@ bool expiry_paused(const struct environment *environment, uint64_t now_ms);
 void expiry_returned(struct environment *environment, struct request *request);
 void expiry_fini(struct environment *environment);
 
-/* storage/check.c --------------------------------------------------------------------------------------------- */
+/* storage/check.c ---------------------------------------------------------------------------------- */
 
 /* Starts REQUEST_CHECK or REQUEST_BACKUP, which cover the whole store, in the helper thread. */
 void check_start(struct environment *environment, struct request *request, uint32_t from);
 /* Posts the answer where the helper is done; with `wait`, waits for it. */
 void check_poll(struct environment *environment, bool wait);
 
-/* storage/worker.c -------------------------------------------------------------------------------------------- */
+/* storage/worker.c --------------------------------------------------------------------------------- */
 
 void *worker_main(void *environment);
 
-/* storage/drain.c --------------------------------------------------------------------------------------------- */
+/* storage/drain.c ---------------------------------------------------------------------------------- */
 
 int drain_read(struct store *store, uint32_t shard, uint64_t account, uint16_t device, uint64_t seq,
                struct store_view *ret_view);

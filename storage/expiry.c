@@ -1,6 +1,7 @@
-/* The expiry sweep: walks codes and queues once per period, a slice at a time between batches. Messages are reported
- * to their account's home shard, which tells the sender and deletes them when that is settled; receipts and codes are
- * deleted here. It pauses while wall clock and monotonic clock disagree: a wrong date must not empty the store. */
+/* The expiry sweep: walks codes and queues once per period, a slice at a time between batches. Messages are
+ * reported to their account's home shard, which tells the sender and deletes them when that is settled;
+ * receipts and codes are deleted here. It pauses while wall clock and monotonic clock disagree: a wrong date
+ * must not empty the store. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +89,8 @@ static int slice_record(struct slice *slice, struct map_view key, struct map_vie
             slice->victims[slice->victim_count++] = value_key_copy(key);
         return 0;
     }
-    /* The whole value is checked only where it says that it expired: nothing is deleted on the word of damaged bytes. */
+    /* The whole value is checked only where it says that it expired: nothing is deleted on the word of
+     * damaged bytes. */
     if (!value_key_read(key, &place) || value_peek_queue(value, &queue) || queue.expires_ms > slice->utc_ms ||
         value_read_queue(key, value, &queue))
         return 0;

@@ -1,4 +1,5 @@
-/* One-time link codes, and the devices they make. A code is kept as its hash: a copy of the store can't link. */
+/* One-time link codes, and the devices they make. A code is kept as its hash: a copy of the store can't
+ * link. */
 #include <errno.h>
 #include <sodium.h>
 #include <string.h>
@@ -58,7 +59,8 @@ int link_code_add(struct environment *environment, struct map_txn *txn, uint64_t
     return error;
 }
 
-/* The device that this code made already, for the same key: a client that crashed after linking asks again. */
+/* The device that this code made already, for the same key: a client that crashed after linking asks
+ * again. */
 static int link_again(struct map_txn *txn, struct request *request, const struct value_code *code) {
     struct device_record device;
     if (sodium_memcmp(code->key, request->key, KEY_BYTES) != 0)

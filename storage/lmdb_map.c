@@ -217,7 +217,8 @@ static int cursor_get(struct map_cursor *cursor, MDB_val *key, MDB_cursor_op op,
     return 0;
 }
 
-int map_seek(struct map_cursor *cursor, struct map_view key, struct map_view *ret_key, struct map_view *ret_value) {
+int map_seek(struct map_cursor *cursor, struct map_view key, struct map_view *ret_key,
+             struct map_view *ret_value) {
     MDB_val at = val(key);
     return cursor_get(cursor, &at, MDB_SET_RANGE, ret_key, ret_value);
 }

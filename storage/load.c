@@ -22,8 +22,8 @@ static int load_account(struct load *load, struct map_view key, struct map_view 
     return error ? error : shard_load_account(home(load, record.account), &record);
 }
 
-/* Devices in use come first: an account has room for so many, and revoked ones are worth a place only where one is
- * left. */
+/* Devices in use come first: an account has room for so many, and revoked ones are worth a place only where
+ * one is left. */
 static int load_device(struct load *load, struct map_view key, struct map_view value, bool revoked) {
     struct device_record record;
     int error = value_read_device(key, value, &record);
@@ -46,7 +46,8 @@ static int load_queue_end(struct load *load) {
     const struct value_place *queue = &load->queue;
     if (queue->account == 0)
         return 0;
-    return shard_load_queue(home(load, queue->account), queue->account, queue->device, load->first_seq, queue->seq);
+    return shard_load_queue(home(load, queue->account), queue->account, queue->device, load->first_seq,
+                            queue->seq);
 }
 
 static int load_queue(struct load *load, struct map_view key) {
@@ -80,7 +81,8 @@ static int load_record(struct load *load, enum load_step step, struct map_view k
 }
 
 /* A damaged record, and what belongs to it, is left out and said aloud: the other accounts work on. */
-static int load_walk(struct load *load, struct environment *environment, enum load_step step, enum value_kind kind) {
+static int load_walk(struct load *load, struct environment *environment, enum load_step step,
+                     enum value_kind kind) {
     struct value_key front = value_key_single(kind);
     struct map_view key, value;
     int error = environment_look(environment);
@@ -90,7 +92,8 @@ static int load_walk(struct load *load, struct environment *environment, enum lo
     while (error == 0 && key.at[0] == kind) {
         error = load_record(load, step, key, value);
         if (error == -EUCLEAN || error == -EPROTO || error == -ENOENT) {
-            port_log("store_record_left_out environment=%u kind=%u error=%d", environment->index, key.at[0], -error);
+            port_log("store_record_left_out environment=%u kind=%u error=%d", environment->index, key.at[0],
+                     -error);
             error = 0;
         }
         if (error == 0)

@@ -1,11 +1,15 @@
-/* storage/map.h: an ordered map on disk, as little of it as the store needs: one key space, one writer, snapshots.
+/* storage/map.h: an ordered map on disk, as little of it as the store needs: one key space, one writer,
+ * snapshots.
  *
- * What decides in storage stands on this interface alone; lmdb_map.c puts LMDB behind it, a simulator replaces it at
- * link time. Errors: -ENOSPC the size limit or the disk is full; -EUCLEAN damaged; -EIO and others from the system.
- * After an error other than -ENOENT a transaction can only be aborted, and map_error says so.
+ * What decides in storage stands on this interface alone; lmdb_map.c puts LMDB behind it, a simulator
+ * replaces it at link time. Errors: -ENOSPC the size limit or the disk is full; -EUCLEAN damaged; -EIO and
+ * others from the system. After an error other than -ENOENT a transaction can only be aborted, and map_error
+ * says so.
  *
- * Threads: a write transaction belongs to the environment's one writer; a read transaction to one thread at a time.
- * Memory: views point into the map: valid until the transaction ends or, in a write transaction, the next change. */
+ * Threads: a write transaction belongs to the environment's one writer; a read transaction to one thread at a
+ * time.
+ * Memory: views point into the map: valid until the transaction ends or, in a write transaction, the next
+ * change. */
 #ifndef TERN_STORAGE_MAP_H
 #define TERN_STORAGE_MAP_H
 
@@ -56,7 +60,8 @@ int map_cursor_open(struct map_txn *txn, struct map_cursor **ret_cursor);
 int map_cursor_renew(struct map_cursor *cursor); /* after map_renew of its transaction */
 void map_cursor_close(struct map_cursor *cursor);
 /* The first key >= key; then the next ones. -ENOENT at the end. */
-int map_seek(struct map_cursor *cursor, struct map_view key, struct map_view *ret_key, struct map_view *ret_value);
+int map_seek(struct map_cursor *cursor, struct map_view key, struct map_view *ret_key,
+             struct map_view *ret_value);
 int map_next(struct map_cursor *cursor, struct map_view *ret_key, struct map_view *ret_value);
 /* Deletes what the cursor is at; map_next then goes on behind it. */
 int map_cursor_delete(struct map_cursor *cursor);
@@ -64,7 +69,8 @@ int map_cursor_delete(struct map_cursor *cursor);
 /* Pages the file has reached, and the most it may: cheap. The whole usage walks the list of free pages. */
 void map_reach(struct map *map, uint64_t *ret_pages_high, uint64_t *ret_pages_max);
 int map_usage(struct map *map, struct map_usage *ret_usage);
-/* Clears readers of processes that are gone, which would keep pages from being used again; returns how many. */
+/* Clears readers of processes that are gone, which would keep pages from being used again; returns how
+ * many. */
 int map_readers_check(struct map *map);
 /* A compacted copy of the newest snapshot into a folder that exists, while writing goes on. */
 int map_copy(struct map *map, const char *folder);

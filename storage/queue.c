@@ -19,9 +19,8 @@ int queue_put(struct environment *environment, struct map_txn *txn, const struct
     if (!environment_room(environment, VALUE_QUEUE_BYTES + note->put.frame_bytes, receipt))
         return -ENOSPC;
     struct value_key key = value_key_queue(note->put.account, note->device, note->put.seq);
-    struct value_queue entry = {.expires_ms = note->put.expires_ms,
-                                .frame = note->put.frame,
-                                .frame_bytes = note->put.frame_bytes};
+    struct value_queue entry = {
+        .expires_ms = note->put.expires_ms, .frame = note->put.frame, .frame_bytes = note->put.frame_bytes};
     int error = value_put_queue(txn, &key, &entry);
     return error ? error : counts_add(&environment->counts, note->put.account, note->device, 1);
 }
@@ -71,7 +70,7 @@ void queue_describe(const struct value_place *place, const struct value_queue *q
                     struct queue_entry *ret_entry) {
     struct frame frame = {.type = queue->frame[FRAME_TYPE_AT],
                           .flags = queue->frame[FRAME_TYPE_AT + 1],
-                          .bytes = (uint8_t *)(uintptr_t)queue->frame, /* the reader of a message only reads */
+                          .bytes = (uint8_t *)(uintptr_t)queue->frame, /* it is only read */
                           .frame_bytes = queue->frame_bytes};
     struct frame_message message;
     struct queue_entry entry = {.seq = place->seq,
@@ -110,7 +109,7 @@ int queue_list(struct environment *environment, struct request *request) {
         if (!value_key_read(key, &place) || place.seq > last)
             break;
         touch(value);
-        /* A damaged entry is listed without a type: the shard that reads it gets -EUCLEAN and goes round it. */
+        /* A damaged entry is listed without a type: the shard that reads it gets -EUCLEAN, goes round it. */
         request->entries[count] = (struct queue_entry){.seq = place.seq};
         if (value_peek_queue(value, &entry) == 0)
             queue_describe(&place, &entry, utc_ms, &request->entries[count]);

@@ -1,4 +1,5 @@
-/* storage/server_key.h: the switch's static key, in a file of its own: FOLDER/server.key, 64 hex digits and a newline.
+/* storage/server_key.h: the switch's static key, in a file of its own: FOLDER/server.key, 64 hex digits and a
+ * newline.
  *
  * Threads: one, before the others start.  Memory: the caller's; wipes what it held of the secret. */
 #ifndef TERN_STORAGE_SERVER_KEY_H

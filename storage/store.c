@@ -34,9 +34,10 @@ static void settings_take(struct settings *settings, const struct config *config
                                   .clock_jump_ms = config->clock_jump_ms};
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------------- */
+/* --- opening -------------------------------------------------------------------------------------- */
 
-/* The meta record of an environment; -ENOENT: it is new. A newer format may look any way: only its number is asked. */
+/* The meta record of an environment; -ENOENT: it is new. A newer one may look any way: only its number is
+ * asked. */
 static int meta_read(struct environment *environment, struct value_meta *ret_meta) {
     struct value_key key = value_key_single(VALUE_META);
     struct map_view value;
@@ -67,7 +68,8 @@ static int meta_write(struct environment *environment, uint64_t store_id) {
     return map_commit(txn);
 }
 
-/* Environment 0 gets its meta record last: where it has one, the store is complete and nothing of it may be missing. */
+/* Environment 0 gets its meta record last: where it has one, the store is complete, and
+ * nothing of it may be missing. */
 static int check_metas(struct store *store, bool *ret_new, char *ret_error, size_t error_bytes) {
     struct value_meta meta = {0}, first = {0};
     int found = meta_read(&store->environments[0], &first);
@@ -83,7 +85,8 @@ static int check_metas(struct store *store, bool *ret_new, char *ret_error, size
             return error == -ENOENT ? -EUCLEAN : error;
         if (found == 0 &&
             (meta.store_id != first.store_id || meta.index != i || meta.environments != store->count)) {
-            snprintf(ret_error, error_bytes, "environment %u of %s belongs to another store", i, store->folder);
+            snprintf(ret_error, error_bytes, "environment %u of %s belongs to another store", i,
+                     store->folder);
             return -EUCLEAN;
         }
     }
@@ -131,8 +134,8 @@ static int take_key(struct store *store, bool is_new, char *ret_error, size_t er
         error = server_key_write(store->folder, store->secret);
     }
     if (error == -ENOENT)
-        snprintf(ret_error, error_bytes, "%s/server.key is missing, but the store is not new: restore the file",
-                 store->folder);
+        snprintf(ret_error, error_bytes,
+                 "%s/server.key is missing, but the store is not new: restore the file", store->folder);
     else if (error == -EPERM)
         snprintf(ret_error, error_bytes, "%s/server.key can be read by others: chmod 600 it", store->folder);
     else if (error)
@@ -165,8 +168,9 @@ static int open_all(struct store *store, char *ret_error, size_t error_bytes) {
     }
     store->lock_fd = folder_lock(store->folder);
     if (store->lock_fd < 0) {
-        snprintf(ret_error, error_bytes, store->lock_fd == -EBUSY ? "%s is in use by another ternd" : "%s/lock: %s",
-                 store->folder, strerror(-store->lock_fd));
+        snprintf(ret_error, error_bytes,
+                 store->lock_fd == -EBUSY ? "%s is in use by another ternd" : "%s/lock: %s", store->folder,
+                 strerror(-store->lock_fd));
         return store->lock_fd;
     }
     int count = store_environments(store->folder, store->setup.config);
@@ -186,7 +190,8 @@ static int open_all(struct store *store, char *ret_error, size_t error_bytes) {
     return error;
 }
 
-int store_open(const struct store_setup *setup, struct store **ret_store, char *ret_error, size_t error_bytes) {
+int store_open(const struct store_setup *setup, struct store **ret_store, char *ret_error,
+               size_t error_bytes) {
     struct store *store = calloc(1, sizeof(*store));
     if (!store)
         return -ENOMEM;
@@ -232,7 +237,7 @@ void store_server_key(const struct store *store, uint8_t *ret_secret, uint8_t *r
     memcpy(ret_public, store->public, KEY_BYTES);
 }
 
-/* --- running ------------------------------------------------------------------------------------------------------- */
+/* --- running -------------------------------------------------------------------------------------- */
 
 int store_start(struct store *store) {
     sigset_t all, before;

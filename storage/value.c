@@ -30,8 +30,9 @@ static uint32_t crc_bytewise(uint32_t crc, const uint8_t *at, size_t count) {
 }
 
 #ifdef __x86_64__
-/* A drain checks every frame on its way out: the processor's instruction is some twenty times the table's speed. */
-__attribute__((target("sse4.2"))) static uint32_t crc_instruction(uint32_t crc, const uint8_t *at, size_t count) {
+/* A drain checks every frame on its way out: the processor's instruction is many times faster. */
+__attribute__((target("sse4.2"))) static uint32_t crc_instruction(uint32_t crc, const uint8_t *at,
+                                                                  size_t count) {
     uint64_t wide = crc;
     for (; count >= 8; count -= 8, at += 8) {
         uint64_t word;
@@ -54,7 +55,7 @@ uint32_t value_crc(uint32_t crc, const void *bytes, size_t count) {
     return ~crc_bytewise(crc, bytes, count);
 }
 
-/* --- keys ---------------------------------------------------------------------------------------------------------- */
+/* --- keys ----------------------------------------------------------------------------------------- */
 
 struct value_key value_key_single(enum value_kind kind) {
     return (struct value_key){.bytes = {(uint8_t)kind}, .used = 1};
@@ -103,7 +104,8 @@ struct value_key value_key_queue(uint64_t account, uint16_t device, uint64_t seq
 }
 
 struct value_key value_key_copy(struct map_view key) {
-    struct value_key copy = {.used = (uint8_t)(key.bytes < sizeof(copy.bytes) ? key.bytes : sizeof(copy.bytes))};
+    struct value_key copy = {.used =
+                                 (uint8_t)(key.bytes < sizeof(copy.bytes) ? key.bytes : sizeof(copy.bytes))};
     memcpy(copy.bytes, key.at, copy.used);
     return copy;
 }
@@ -131,7 +133,7 @@ bool value_key_read(struct map_view key, struct value_place *ret_place) {
     return true;
 }
 
-/* --- values -------------------------------------------------------------------------------------------------------- */
+/* --- values --------------------------------------------------------------------------------------- */
 
 static uint32_t value_sum(struct map_view key, const uint8_t *value, size_t bytes) {
     uint32_t crc = value_crc(0, key.at, key.bytes);
@@ -153,7 +155,8 @@ int value_open(struct map_view key, struct map_view value, enum value_kind kind,
         return error;
     if (bytes_get32(value.at + 4) != value_sum(key, value.at, value.bytes))
         return -EUCLEAN;
-    *ret_body = (struct map_view){.at = value.at + VALUE_HEADER_BYTES, .bytes = value.bytes - VALUE_HEADER_BYTES};
+    *ret_body =
+        (struct map_view){.at = value.at + VALUE_HEADER_BYTES, .bytes = value.bytes - VALUE_HEADER_BYTES};
     return 0;
 }
 
@@ -164,7 +167,8 @@ void value_seal(struct map_view key, enum value_kind kind, uint8_t *space, size_
     bytes_put32(space + 4, value_sum(key, space, bytes));
 }
 
-static int put_body(struct map_txn *txn, const struct value_key *key, const uint8_t *body, size_t body_bytes) {
+static int put_body(struct map_txn *txn, const struct value_key *key, const uint8_t *body,
+                    size_t body_bytes) {
     uint8_t *space;
     struct map_view view = value_key_view(key);
     int error = map_put(txn, view, VALUE_HEADER_BYTES + body_bytes, &space);
@@ -250,8 +254,8 @@ int value_put_queue(struct map_txn *txn, const struct value_key *key, const stru
 }
 
 /* A body of exactly, or with `open_end` at least, so many bytes. */
-static int read_body(struct map_view key, struct map_view value, enum value_kind kind, size_t bytes, bool open_end,
-                     const uint8_t **ret_body, size_t *ret_more) {
+static int read_body(struct map_view key, struct map_view value, enum value_kind kind, size_t bytes,
+                     bool open_end, const uint8_t **ret_body, size_t *ret_more) {
     struct map_view body;
     int error = value_open(key, value, kind, &body);
     if (error)
@@ -276,7 +280,8 @@ int value_read_meta(struct map_view key, struct map_view value, struct value_met
     return 0;
 }
 
-int value_read_number(struct map_view key, struct map_view value, enum value_kind kind, uint64_t *ret_number) {
+int value_read_number(struct map_view key, struct map_view value, enum value_kind kind,
+                      uint64_t *ret_number) {
     const uint8_t *body;
     size_t more;
     int error = read_body(key, value, kind, NUMBER_BYTES, false, &body, &more);
@@ -340,7 +345,8 @@ int value_peek_queue(struct map_view value, struct value_queue *ret_entry) {
     int error = header_check(value, VALUE_QUEUE);
     if (error)
         return error;
-    if (value.bytes < VALUE_QUEUE_BYTES + FRAME_HEADER_BYTES || value.bytes > VALUE_QUEUE_BYTES + FRAME_BYTES_MAX)
+    if (value.bytes < VALUE_QUEUE_BYTES + FRAME_HEADER_BYTES ||
+        value.bytes > VALUE_QUEUE_BYTES + FRAME_BYTES_MAX)
         return -EUCLEAN;
     *ret_entry = (struct value_queue){.expires_ms = bytes_get64(value.at + VALUE_HEADER_BYTES),
                                       .frame = value.at + VALUE_QUEUE_BYTES,

@@ -1,8 +1,9 @@
-/* storage/value.h: what the store's records look like on disk: keys that sort, values with version and checksum.
+/* storage/value.h: what the store's records look like on disk: keys that sort, values with version and
+ * checksum.
  *
- * A key is the kind (one byte), then its parts, numbers big-endian so that they sort by value. A value is an 8-byte
- * header and a body, little-endian: u8 version, u8 kind, u16 zero, u32 CRC-32C over key, first four bytes and body; so
- * a value that was damaged, or found under another key, is noticed.
+ * A key is the kind (one byte), then its parts, numbers big-endian so that they sort by value. A value is an
+ * 8-byte header and a body, little-endian: u8 version, u8 kind, u16 zero, u32 CRC-32C over key, first four
+ * bytes and body; so a value that was damaged, or found under another key, is noticed.
  *
  * Threads: pure.  Memory: writers fill the caller's space; readers' views point into what they are given. */
 #ifndef TERN_STORAGE_VALUE_H
@@ -65,8 +66,10 @@ struct value_place { /* of a queue entry, or the front part of another key */
 /* The raw CRC-32C of more bytes; begin with 0. */
 uint32_t value_crc(uint32_t crc, const void *bytes, size_t count);
 
-struct value_key value_key_single(enum value_kind kind); /* META, COUNTER; of others: the first key of the kind */
-struct value_key value_key_account(enum value_kind kind, uint64_t account); /* ACCOUNT; others: the account's first */
+struct value_key
+value_key_single(enum value_kind kind); /* META, COUNTER; of others: the first key of the kind */
+struct value_key value_key_account(enum value_kind kind,
+                                   uint64_t account); /* ACCOUNT; others: the account's first */
 struct value_key value_key_name(const char *name);
 struct value_key value_key_device(uint64_t account, uint16_t device);
 struct value_key value_key_block(uint64_t account, uint64_t other);

@@ -1,4 +1,5 @@
-/* A store thread: takes what waits, commits it, answers; between batches it sweeps, and sleeps where nothing waits. */
+/* A store thread: takes what waits, commits it, answers; between batches it sweeps, and sleeps where nothing
+ * waits. */
 #include <poll.h>
 #include <stdio.h>
 #include <unistd.h>

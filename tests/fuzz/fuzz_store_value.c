@@ -1,5 +1,6 @@
-/* Fuzzes the codec of the store's records: first byte the key's length, then key, then value. What the bytes claim to
- * be is tried as it is and with a right checksum, so that the readers behind the checksum are reached too. */
+/* Fuzzes the codec of the store's records: first byte the key's length, then key, then value. What the bytes
+ * claim to be is tried as it is and with a right checksum, so that the readers behind the checksum are
+ * reached too. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* tests/support/store_rig.h: a real store in a folder of its own, and lanes to it: the test plays shards and admin.
+/* tests/support/store_rig.h: a real store in a folder of its own, and lanes to it: the test plays shards and
+ * admin.
  *
  * Threads: the test's.  Memory: the rig's; the folder is removed by rig_remove. */
 #ifndef TERN_TESTS_SUPPORT_STORE_RIG_H
@@ -106,13 +107,15 @@ static inline bool rig_take(struct rig *rig, uint32_t party, uint32_t wait_ms, s
     return false;
 }
 
-static inline uint32_t rig_message(uint8_t *frame, uint64_t to, uint64_t number, const char *text, size_t bytes) {
+static inline uint32_t rig_message(uint8_t *frame, uint64_t to, uint64_t number, const char *text,
+                                   size_t bytes) {
     uint8_t payload[RIG_FRAME_BYTES - FRAME_MESSAGE_BYTES] = {0};
     snprintf((char *)payload, sizeof(payload), "%s", text);
-    struct frame_message message = {.id = {.from = 7, .to = to, .epoch = 9, .number = number, .from_device = 3},
-                                    .ttl_s = 60,
-                                    .payload = payload,
-                                    .payload_bytes = (uint32_t)bytes};
+    struct frame_message message = {
+        .id = {.from = 7, .to = to, .epoch = 9, .number = number, .from_device = 3},
+        .ttl_s = 60,
+        .payload = payload,
+        .payload_bytes = (uint32_t)bytes};
     return (uint32_t)frame_write_message(frame, &message);
 }
 
@@ -135,8 +138,8 @@ struct rig_put { /* zero where it does not matter */
 static inline void rig_post_put(struct rig *rig, const struct rig_put *put, uint8_t *frame) {
     const char *text = put->text ? put->text : "text";
     size_t bytes = put->bytes ? put->bytes : strlen(text);
-    uint32_t frame_bytes = put->receipt ? rig_receipt(frame, put->seq)
-                                        : rig_message(frame, put->account, put->seq, text, bytes);
+    uint32_t frame_bytes =
+        put->receipt ? rig_receipt(frame, put->seq) : rig_message(frame, put->account, put->seq, text, bytes);
     struct note note = {.kind = NOTE_PUT, .device = put->device ? put->device : 1};
     note.put.account = put->account;
     note.put.seq = put->seq;
@@ -176,7 +179,8 @@ static inline int rig_request(struct rig *rig, struct request *request) {
 }
 
 /* Deletes and waits for it: requests are answered after the deletes that were posted before them. */
-static inline void rig_delete(struct rig *rig, uint64_t account, uint16_t device, uint64_t first, uint64_t last) {
+static inline void rig_delete(struct rig *rig, uint64_t account, uint16_t device, uint64_t first,
+                              uint64_t last) {
     uint32_t party = RIG_SHARDS + store_environment_of(rig->store, account);
     struct note note = {.kind = NOTE_DELETE, .device = device};
     note.erase.account = account;

@@ -38,8 +38,8 @@ static int link_key(uint64_t account, const uint8_t *code, uint8_t key, uint16_t
 }
 
 static int simple(uint8_t kind, uint64_t account, uint16_t device, uint64_t other, uint64_t value) {
-    struct request request = {.kind = kind, .account = account, .device_number = device, .other = other,
-                              .value = value};
+    struct request request = {
+        .kind = kind, .account = account, .device_number = device, .other = other, .value = value};
     return rig_request(&rig, &request);
 }
 
@@ -87,7 +87,8 @@ Test(store_directory, many_accounts_are_added_whole_or_not_at_all) {
     enum { MANY = 1000 };
     static struct account_record records[MANY];
     static uint8_t codes[MANY][FRAME_CODE_BYTES];
-    struct request request = {.kind = REQUEST_ACCOUNT_ADD, .accounts = records, .codes = codes, .count = MANY};
+    struct request request = {
+        .kind = REQUEST_ACCOUNT_ADD, .accounts = records, .codes = codes, .count = MANY};
     struct request found;
     uint16_t device;
     for (uint32_t i = 0; i < MANY; i++)

@@ -59,7 +59,8 @@ Test(store_queue, entries_are_read_in_order_and_whole) {
     rig_make(&rig);
     rig_start(&rig);
     for (uint64_t seq = 10; seq <= 40; seq += 10)
-        rig_put(&rig, (struct rig_put){.account = 5, .seq = seq, .expires_ms = LATER_MS + seq, .text = "hello"});
+        rig_put(&rig,
+                (struct rig_put){.account = 5, .seq = seq, .expires_ms = LATER_MS + seq, .text = "hello"});
     rig_put(&rig, (struct rig_put){.account = 5, .device = 2, .seq = 1});
     uint64_t expected = 10;
     for (uint64_t seq = 0; drain_read(rig.store, 1, 5, 1, seq, &view) == 0; seq = view.seq + 1) {
@@ -102,9 +103,15 @@ Test(store_queue, fetch_lists_entries_with_their_message) {
     rig_make(&rig);
     rig_start(&rig);
     for (uint64_t seq = 1; seq <= 6; seq++)
-        rig_put(&rig, (struct rig_put){.account = 5, .seq = seq, .receipt = seq == 3, .expires_ms = seq == 4});
-    struct request request = {.kind = REQUEST_FETCH, .account = 5, .device_number = 1, .first = 2, .value = 3,
-                              .entries = entries, .capacity = 4};
+        rig_put(&rig,
+                (struct rig_put){.account = 5, .seq = seq, .receipt = seq == 3, .expires_ms = seq == 4});
+    struct request request = {.kind = REQUEST_FETCH,
+                              .account = 5,
+                              .device_number = 1,
+                              .first = 2,
+                              .value = 3,
+                              .entries = entries,
+                              .capacity = 4};
     cr_assert_eq(rig_request(&rig, &request), 0);
     cr_assert_eq(request.count, 3);
     cr_assert(entries[0].seq == 2 && entries[0].frame_type == FRAME_MESSAGE && entries[0].id.number == 2);
@@ -161,8 +168,10 @@ Test(store_queue, reserve_takes_receipts_and_deletes_and_space_is_used_again) {
     store_read_status(rig.store, 0, &status);
     cr_assert_gt(status.used_bytes, (1 << 20) * 3 / 4);
     for (uint64_t seq = 1; seq <= 20; seq++)
-        cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 6, .seq = seq, .receipt = true,
-                                                    .generation = generation}), 0);
+        cr_assert_eq(
+            rig_put(&rig,
+                    (struct rig_put){.account = 6, .seq = seq, .receipt = true, .generation = generation}),
+            0);
     cr_assert_eq(rig_count(&rig, 5, 1), first);
     for (int round = 0; round < 5; round++) {
         rig_delete(&rig, 5, 1, 1, first);

@@ -25,8 +25,9 @@ Test(store_value, crc_of_parts_is_that_of_the_whole) {
 }
 
 Test(store_value, queue_keys_sort_by_account_device_and_number) {
-    struct value_key keys[] = {value_key_queue(1, 2, 300), value_key_queue(1, 2, 301), value_key_queue(1, 3, 1),
-                               value_key_queue(256, 1, 1), value_key_queue(UINT64_MAX, 1, 1)};
+    struct value_key keys[] = {value_key_queue(1, 2, 300), value_key_queue(1, 2, 301),
+                               value_key_queue(1, 3, 1), value_key_queue(256, 1, 1),
+                               value_key_queue(UINT64_MAX, 1, 1)};
     for (size_t i = 1; i < sizeof(keys) / sizeof(keys[0]); i++)
         cr_assert_lt(memcmp(keys[i - 1].bytes, keys[i].bytes, keys[i].used), 0);
     struct value_place place;
