@@ -1,178 +1,156 @@
-# tern: `make help` lists the targets. Everything is built out of tree, into $(BUILD).
+# tern. `make help` lists what there is; `make run` and `make test` need nothing but git, make and root or sudo.
+#
+# One set of rules builds every flavour: a sanitizer or lint build is this Makefile again with another BUILD and FLAVOUR.
 
-BUILD ?= build
-CC ?= cc
-ifeq ($(origin CC),default)
-CC := gcc
+SHELL := /bin/sh
+ifeq ($(MAKELEVEL),0)
+ifeq ($(findstring j,$(filter-out --%,$(MAKEFLAGS))),)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
+endif
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := build
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# -- What a caller may set -----------------------------------------------------------------------------------------
+ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
 SECONDS ?= 10
-VERSION := 0.1.0
-
-MAKEFLAGS += --no-builtin-rules
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
-MAKEFLAGS += -j$(shell nproc)
+FLAVOUR ?= release
+PKG_CONFIG ?= pkg-config
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin AR),default)
+AR := ar
 endif
 
-WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wvla -Wstrict-prototypes -Wmissing-prototypes
-STANDARD := -std=gnu17 -D_GNU_SOURCE -DTERN_VERSION='"$(VERSION)"' -I.
-HARDENING := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
-OPTIMISE ?= -O2 -g
-SANITIZE ?=
-WERROR ?=
-CFLAGS_ALL = $(STANDARD) $(WARNINGS) $(WERROR) $(if $(SANITIZE),-O1 -g -fno-omit-frame-pointer $(SANITIZE),$(OPTIMISE) $(HARDENING)) \
-	-pthread $(CFLAGS)
-LDFLAGS_ALL = -pthread $(if $(SANITIZE),$(SANITIZE),-pie -Wl,-z,relro,-z,now) $(LDFLAGS)
+# -- Flags ---------------------------------------------------------------------------------------------------------
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wvla -Wstrict-prototypes
+hardening := -fstack-protector-strong -D_FORTIFY_SOURCE=2
+flavour_release := -O2 -g $(hardening)
+flavour_lint := -O2 -g $(hardening) -Werror
+flavour_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+flavour_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+flavour_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+                -fno-sanitize-recover=undefined
+ifeq ($(flavour_$(FLAVOUR)),)
+$(error FLAVOUR=$(FLAVOUR) is not one of release, lint, asan, tsan, fuzz)
+endif
 
+# pkg-config is asked once, and only by goals that compile: `make deps` and `make help` must work before it is there.
 PACKAGES := liburing libsodium lmdb inih libcjson
-PKG_CFLAGS = $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-PKG_LIBS = $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
+pkg_cflags = $(eval pkg_cflags := $$(shell $(PKG_CONFIG) --cflags $(PACKAGES)))$(pkg_cflags)
+pkg_libs = $(eval pkg_libs_$(1) := $$(or $$(pkg_libs_$(1)),$$(shell $(PKG_CONFIG) --libs $(1))))$(pkg_libs_$(1))
+libs_of = $(foreach package,$(1),$(call pkg_libs,$(package)))
 
-LIBRARIES := core io storage tools/client
-SOURCES := $(foreach library,$(LIBRARIES),$(wildcard $(library)/*.c))
-ARCHIVES := $(LIBRARIES:%=$(BUILD)/lib/%.a)
-PROGRAMS := $(BUILD)/ternd $(BUILD)/ternctl $(BUILD)/tern $(BUILD)/ternbench $(BUILD)/noisevec
+CPPFLAGS_ALL = -D_GNU_SOURCE -I$(ROOT) $(pkg_cflags) $(CPPFLAGS)
+CFLAGS_ALL = -std=gnu17 $(WARNINGS) -fPIE -pthread $(flavour_$(FLAVOUR)) $(CFLAGS)
+LDFLAGS_ALL = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(flavour_$(FLAVOUR)) $(LDFLAGS)
 
-ternd_SOURCES := $(wildcard tools/ternd/*.c)
-ternctl_SOURCES := $(wildcard tools/ternctl/*.c)
-tern_SOURCES := $(wildcard tools/tern/*.c)
-ternbench_SOURCES := $(wildcard bench/*.c)
-noisevec_SOURCES := tests/vectors/noisevec.c
-
-UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
-TSAN_TESTS := $(patsubst tests/tsan/%.c,$(BUILD)/plain/%,$(wildcard tests/tsan/*.c))
-FUZZERS := $(patsubst tests/fuzz/fuzz_%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-
+# -- Sources -------------------------------------------------------------------------------------------------------
+find = $(sort $(patsubst $(ROOT)/%,%,$(wildcard $(addprefix $(ROOT)/,$(1)))))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
-.PHONY: all build deps deps-test run test demo bench lint format layers fuzz install uninstall clean help \
-	programs unit-tests tsan-tests fuzzers FORCE
-.SECONDARY:
+LIBRARIES := core io storage client
+sources_core := $(call find,core/*.c)
+sources_io := $(call find,io/*.c)
+sources_storage := $(call find,storage/*.c)
+sources_client := $(call find,tools/client/*.c)
 
-all: programs ## build everything into build/
+# A program: its own sources, the libraries it stands on, the packages it is linked with.
+PROGRAMS := ternd ternctl tern ternbench noisevec
+sources_ternd := $(call find,tools/ternd/*.c)
+libraries_ternd := core io storage
+packages_ternd := liburing libsodium lmdb inih libcjson
+sources_ternctl := $(call find,tools/ternctl/*.c)
+libraries_ternctl := core
+packages_ternctl := libsodium libcjson
+sources_tern := $(call find,tools/tern/*.c)
+libraries_tern := client core
+packages_tern := libsodium lmdb libcjson
+sources_ternbench := $(call find,bench/*.c)
+libraries_ternbench := client io core
+packages_ternbench := liburing libsodium lmdb libcjson
+sources_noisevec := tests/vectors/noisevec.c
+libraries_noisevec := core
+packages_noisevec := libsodium libcjson
+present := $(foreach program,$(PROGRAMS),$(if $(sources_$(program)),$(program)))
 
-build: programs ## only build
+sources_support := $(call find,tests/support/*.c)
+unit_tests := $(call find,tests/unit/test_*.c)
+tsan_tests := $(call find,tests/tsan/*.c)
+fuzz_tests := $(call find,tests/fuzz/fuzz_*.c)
+unit_programs := $(patsubst %.c,$(BUILD)/%,$(unit_tests))
+tsan_programs := $(patsubst %.c,$(BUILD)/%,$(tsan_tests))
+fuzz_programs := $(patsubst %.c,$(BUILD)/%,$(fuzz_tests))
+test_libraries := client io storage core
 
-programs: $(PROGRAMS)
+archive = $(BUILD)/lib$(1).a
+archives = $(foreach library,$(1),$(call archive,$(library)))
+group = -Wl,--start-group $(1) -Wl,--end-group
 
-# --- compiling ------------------------------------------------------------------------------------------------------
+# -- Building ------------------------------------------------------------------------------------------------------
+.PHONY: build programs unit-programs tsan-programs fuzz-programs FORCE
+build: programs
+programs: $(addprefix $(BUILD)/,$(present))
+unit-programs: $(unit_programs)
+tsan-programs: $(tsan_programs)
+fuzz-programs: $(fuzz_programs)
 
-# Other flags than last time: everything is compiled again.
-FLAGS_TEXT = $(CC) $(CFLAGS_ALL) $(PKG_CFLAGS) $(LDFLAGS_ALL)
+# Rewritten only when its text changes, so that another compiler, flag or list of files rebuilds what it touches.
+define remember
+@mkdir -p $(@D)
+@printf '%s\n' '$(1)' | cmp -s - $@ || printf '%s\n' '$(1)' >$@
+endef
+
 $(BUILD)/flags: FORCE
-	@mkdir -p $(@D)
-	@printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))' | cmp -s - $@ || printf '%s\n' '$(subst ','\'',$(FLAGS_TEXT))' > $@
+	@command -v $(firstword $(CC)) >/dev/null || { echo 'no $(firstword $(CC)): run `make deps` first' >&2; exit 1; }
+	@$(PKG_CONFIG) --exists $(PACKAGES) || { echo 'libraries are missing: run `make deps` first' >&2; exit 1; }
+	$(call remember,$(shell $(CC) -dumpfullversion 2>/dev/null) $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL))
 
-$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+$(BUILD)/obj/%.o: $(ROOT)/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	@echo "  CC    $<"
-	@$(CC) $(CFLAGS_ALL) $(PKG_CFLAGS) -MMD -MP -c $< -o $@
+	@echo '  CC    $*.c'
+	@$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
 
-define library_rule
-$(BUILD)/lib/$(1).a: $(call objects,$(wildcard $(1)/*.c))
-	@mkdir -p $$(@D)
-	@rm -f $$@
-	@ar rcs $$@ $$^
+define library
+$(BUILD)/$(1).list: FORCE
+	$$(call remember,$$(sources_$(1)))
+
+$(BUILD)/lib$(1).a: $$(call objects,$$(sources_$(1))) $(BUILD)/$(1).list
+	@echo '  AR    lib$(1).a'
+	@rm -f $$@ && $$(AR) rcs $$@ $$(call objects,$$(sources_$(1)))
 endef
-$(foreach library,$(LIBRARIES),$(eval $(call library_rule,$(library))))
+$(foreach name,$(LIBRARIES) support,$(eval $(call library,$(name))))
 
-define program_rule
-$(BUILD)/$(1): $(call objects,$($(1)_SOURCES)) $(ARCHIVES)
-	@echo "  LINK  $$@"
-	@$$(CC) $$(LDFLAGS_ALL) $(call objects,$($(1)_SOURCES)) -Wl,--start-group $(ARCHIVES) -Wl,--end-group $$(PKG_LIBS) -o $$@
+define program
+$(BUILD)/$(1).list: FORCE
+	$$(call remember,$$(sources_$(1)))
+
+$(BUILD)/$(1): $$(call objects,$$(sources_$(1))) $$(call archives,$$(libraries_$(1))) $(BUILD)/$(1).list
+	@echo '  LD    $(1)'
+	@$$(CC) $$(LDFLAGS_ALL) -o $$@ $$(call objects,$$(sources_$(1))) \
+	    $$(call group,$$(call archives,$$(libraries_$(1)))) $$(call libs_of,$$(packages_$(1)))
 endef
-$(foreach program,$(PROGRAMS:$(BUILD)/%=%),$(eval $(call program_rule,$(program))))
+$(foreach name,$(present),$(eval $(call program,$(name))))
 
-# --- tests ----------------------------------------------------------------------------------------------------------
+test_archives := $(call archives,support $(test_libraries))
+link_test = @mkdir -p $(@D) && echo '  LD    $*' && $(CC) $(LDFLAGS_ALL) $(2) -o $@ $< \
+    $(call group,$(test_archives)) $(call libs_of,$(PACKAGES) $(1))
 
-unit-tests: $(UNIT_TESTS)
-$(BUILD)/unit/%: $(BUILD)/obj/tests/unit/%.o $(ARCHIVES)
-	@mkdir -p $(@D)
-	@echo "  LINK  $@"
-	@$(CC) $(LDFLAGS_ALL) $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(PKG_LIBS) \
-		$$(pkg-config --libs criterion) -o $@
+$(unit_programs): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(test_archives)
+	$(call link_test,criterion)
+$(tsan_programs): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(test_archives)
+	$(call link_test)
+$(fuzz_programs): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(test_archives)
+	$(call link_test,,-fsanitize=fuzzer)
 
-tsan-tests: $(TSAN_TESTS)
-$(BUILD)/plain/%: $(BUILD)/obj/tests/tsan/%.o $(ARCHIVES)
-	@mkdir -p $(@D)
-	@echo "  LINK  $@"
-	@$(CC) $(LDFLAGS_ALL) $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(PKG_LIBS) -o $@
-
-fuzzers: $(FUZZERS)
-$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(ARCHIVES)
-	@mkdir -p $(@D)
-	@echo "  LINK  $@"
-	@$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer $< -Wl,--start-group $(ARCHIVES) -Wl,--end-group $(PKG_LIBS) -o $@
-
-ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
-
-test: deps-test ## install what the tests need, build, run all of them
-	@$(MAKE) --no-print-directory programs
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/asan SANITIZE="$(ASAN)" programs unit-tests
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)/tsan SANITIZE="-fsanitize=thread" tsan-tests
-	@tests/run --build $(BUILD)
-
-fuzz: deps-test ## run every fuzzer for SECONDS=10 each
-	@$(MAKE) --no-print-directory CC=clang BUILD=$(BUILD)/fuzzing \
-		SANITIZE="-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined" fuzzers
-	@tools/dev/fuzz $(BUILD)/fuzzing $(SECONDS)
-
-# --- setting up and running --------------------------------------------------------------------------------------------
-
-deps: ## only install what building and running need
-	@tools/dev/deps build
-
-deps-test: ## only install what the tests and checks need, too
-	@tools/dev/deps test
-
-run: deps ## install, build, start a switch on 127.0.0.1:7440 with its store in ./var/tern
-	@$(MAKE) --no-print-directory programs
-	@mkdir -p var
-	@TERN_HINTS=1 exec $(BUILD)/ternd --data var/tern --listen 127.0.0.1:7440
-
-demo: deps ## a throwaway switch, two accounts, the three ticks, a load figure
-	@$(MAKE) --no-print-directory programs
-	@tools/dev/demo $(BUILD)
-
-bench: deps ## measure a throwaway switch
-	@$(MAKE) --no-print-directory programs
-	@$(BUILD)/ternbench pairs
-
-# --- checks -------------------------------------------------------------------------------------------------------------
-
-lint: deps-test ## warnings of gcc and clang, clang-format, clang-tidy, cppcheck, sizes
-	@tools/dev/lint $(BUILD)
-
-format: ## lay out the sources
-	@clang-format -i $$(git ls-files '*.c' '*.h')
-
-layers: ## check the arrows io -> core <- storage
-	@tools/dev/layers
-
-# --- installing -----------------------------------------------------------------------------------------------------------
-
-install: programs ## install into DESTDIR= PREFIX=/usr/local
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/share/man/man8 \
-		$(DESTDIR)$(PREFIX)/share/doc/tern $(DESTDIR)$(PREFIX)/lib/systemd/system
-	install -m 755 $(BUILD)/ternd $(DESTDIR)$(PREFIX)/sbin/ternd
-	install -m 755 $(BUILD)/ternctl $(BUILD)/tern $(BUILD)/ternbench $(DESTDIR)$(PREFIX)/bin
-	$(BUILD)/ternd --man > $(DESTDIR)$(PREFIX)/share/man/man8/ternd.8
-	$(BUILD)/ternd --sample-config > $(DESTDIR)$(PREFIX)/share/doc/tern/tern.conf
-	install -m 644 LICENSE README.md docs/PROTOCOL.md docs/OPERATIONS.md $(DESTDIR)$(PREFIX)/share/doc/tern
-	sed 's|@PREFIX@|$(PREFIX)|' packaging/ternd.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/ternd.service
-
-uninstall: ## remove what install put there
-	rm -f $(DESTDIR)$(PREFIX)/sbin/ternd $(addprefix $(DESTDIR)$(PREFIX)/bin/,ternctl tern ternbench) \
-		$(DESTDIR)$(PREFIX)/share/man/man8/ternd.8 $(DESTDIR)$(PREFIX)/lib/systemd/system/ternd.service
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/tern
-
-clean: ## remove build/
-	rm -rf $(BUILD)
-
-help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
-
+.SECONDARY:
+built_sources := $(foreach name,$(LIBRARIES) $(present),$(sources_$(name))) $(sources_support) $(unit_tests) $(tsan_tests) \
+                 $(fuzz_tests)
+-include $(patsubst %.o,%.d,$(call objects,$(built_sources)))
 FORCE:
-
--include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
