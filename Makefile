@@ -95,7 +95,7 @@ group = -Wl,--start-group $(1) -Wl,--end-group
 
 # -- Building ------------------------------------------------------------------------------------------------------
 .PHONY: build programs unit-programs tsan-programs fuzz-programs FORCE
-build: programs
+build: programs ## build a release into build/; plain make does the same
 programs: $(addprefix $(BUILD)/,$(present))
 unit-programs: $(unit_programs)
 tsan-programs: $(tsan_programs)
@@ -134,13 +134,13 @@ $(BUILD)/$(1).list: FORCE
 $(BUILD)/$(1): $$(call objects,$$(sources_$(1))) $$(call archives,$$(libraries_$(1))) $(BUILD)/$(1).list
 	@echo '  LD    $(1)'
 	@$$(CC) $$(LDFLAGS_ALL) -o $$@ $$(call objects,$$(sources_$(1))) \
-	    $$(call group,$$(call archives,$$(libraries_$(1)))) $$(call libs_of,$$(packages_$(1)))
+	    $$(call group,$$(call archives,$$(libraries_$(1)))) $$(call libs_of,$$(packages_$(1))) -lm
 endef
 $(foreach name,$(present),$(eval $(call program,$(name))))
 
 test_archives := $(call archives,support $(test_libraries))
 link_test = @mkdir -p $(@D) && echo '  LD    $*' && $(CC) $(LDFLAGS_ALL) $(2) -o $@ $< \
-    $(call group,$(test_archives)) $(call libs_of,$(PACKAGES) $(1))
+    $(call group,$(test_archives)) $(call libs_of,$(PACKAGES) $(1)) -lm
 
 $(unit_programs): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(test_archives)
 	$(call link_test,criterion)
@@ -148,6 +148,90 @@ $(tsan_programs): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(test_archives)
 	$(call link_test)
 $(fuzz_programs): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(test_archives)
 	$(call link_test,,-fsanitize=fuzzer)
+
+# -- Setting up and running ----------------------------------------------------------------------------------------
+.PHONY: help deps deps-test run demo bench
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(ROOT)/Makefile | \
+	    while IFS='|' read -r goal text; do printf '  make %-12s %s\n' "$$goal" "$$text"; done
+	@echo
+	@echo '  BUILD=DIR builds elsewhere, CC=clang with another compiler, WITHOUT_DEPS=1 never calls apt.'
+
+deps: ## install what building needs, with apt, saying what and why
+	@$(if $(WITHOUT_DEPS),:,$(ROOT)/tools/dev/deps build)
+
+deps-test: ## the same for testing and linting
+	@$(if $(WITHOUT_DEPS),:,$(ROOT)/tools/dev/deps test)
+
+# One goal after the other, whatever -j says: nothing compiles before its compiler is there.
+run: deps ## install, build and start ternd on 127.0.0.1:7440, its store under var/tern
+	@$(MAKE) build
+	@mkdir -p var/tern
+	@TERN_HINTS=1 exec $(BUILD)/ternd --data var/tern --listen 127.0.0.1:7440
+
+demo: deps ## two accounts, a message to one that is away, its three ticks, and a load figure
+	@$(MAKE) build
+	@$(ROOT)/tools/dev/demo $(BUILD)
+
+bench: deps ## measure pairs of devices against a throwaway switch
+	@$(MAKE) build
+	@$(ROOT)/tools/dev/bench $(BUILD)
+
+# -- Testing -------------------------------------------------------------------------------------------------------
+.PHONY: test test-programs lint layers fuzz format compile-commands
+CLANG ?= clang
+flavour = $(MAKE) BUILD=$(BUILD)/$(1) FLAVOUR=$(1)
+have_fuzzer = $(and $(fuzz_tests),$(shell command -v $(CLANG)))
+
+test: deps-test ## install, build, run every test; ends with `N passed, N failed`
+	@$(MAKE) test-programs
+	@$(ROOT)/tools/dev/run-tests --build $(BUILD) $(if $(ONLY),--only '$(ONLY)')
+
+test-programs:
+	@$(MAKE) programs
+	@$(call flavour,asan) programs unit-programs
+	@$(call flavour,tsan) tsan-programs
+	@$(if $(have_fuzzer),$(call flavour,fuzz) CC=$(CLANG) fuzz-programs)
+
+lint: deps-test ## format, clang-tidy, cppcheck, sizes, and both compilers with -Werror
+	@$(MAKE) BUILD=$(BUILD)/lint-gcc FLAVOUR=lint CC=gcc programs unit-programs tsan-programs
+	@$(MAKE) BUILD=$(BUILD)/lint-clang FLAVOUR=lint CC=$(CLANG) programs unit-programs tsan-programs
+	@PKG_FLAGS='$(pkg_cflags)' $(ROOT)/tools/dev/lint
+
+layers: deps-test ## check which folder includes which
+	@$(ROOT)/tools/dev/layers
+
+fuzz: deps-test ## run each fuzz target for SECONDS (10)
+	@$(call flavour,fuzz) CC=$(CLANG) fuzz-programs
+	@$(ROOT)/tools/dev/fuzz $(BUILD)/fuzz $(SECONDS)
+
+format: ## rewrite our files as .clang-format says
+	@cd $(ROOT) && git ls-files '*.c' '*.h' | xargs clang-format -i
+
+# -- Installing ----------------------------------------------------------------------------------------------------
+.PHONY: install uninstall clean
+INSTALLED := $(filter ternd ternctl tern ternbench,$(PROGRAMS))
+bindir = $(DESTDIR)$(PREFIX)/bin
+mandir = $(DESTDIR)$(PREFIX)/share/man
+unitdir = $(DESTDIR)$(if $(filter /usr,$(PREFIX)),/lib,$(PREFIX)/lib)/systemd/system
+sampledir = $(DESTDIR)$(PREFIX)/share/doc/tern
+
+install: programs ## install under DESTDIR and PREFIX
+	@install -d $(bindir) $(mandir)/man8 $(unitdir) $(sampledir)
+	@install -m 755 $(addprefix $(BUILD)/,$(INSTALLED)) $(bindir)
+	@sed 's|@bindir@|$(PREFIX)/bin|' $(ROOT)/packaging/ternd.service >$(unitdir)/ternd.service
+	@chmod 644 $(unitdir)/ternd.service
+	@$(BUILD)/ternd --sample-config >$(sampledir)/ternd.conf
+	@$(BUILD)/ternd --man >$(mandir)/man8/ternd.8
+	@install -m 644 $(ROOT)/LICENSE $(ROOT)/README.md $(wildcard $(ROOT)/docs/*.md) $(sampledir)
+	@echo 'installed under $(DESTDIR)$(PREFIX); sample settings in $(PREFIX)/share/doc/tern/ternd.conf'
+
+uninstall: ## remove what install put there
+	@rm -f $(addprefix $(bindir)/,$(INSTALLED)) $(mandir)/man8/ternd.8 $(unitdir)/ternd.service
+	@rm -rf $(sampledir)
+
+clean: ## remove what was built
+	@rm -rf $(BUILD)
 
 .SECONDARY:
 built_sources := $(foreach name,$(LIBRARIES) $(present),$(sources_$(name))) $(sources_support) $(unit_tests) $(tsan_tests) \
