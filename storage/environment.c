@@ -10,6 +10,7 @@
 #include "core/stats.h"
 
 #define READERS_SPARE 32        /* helpers, measurements and tools that look at the files */
+#define ROOM_PART 32            /* of the limit: free again before the store counts as not full */
 #define MEASURE_SHARE 20        /* measuring takes at most this part of the time */
 #define ENTRY_OVERHEAD_BYTES 40 /* of a leaf's entry beside the value: key and LMDB's node */
 #define LARGE_VALUE_PART 2      /* a value of more than a page divided by this has pages of its own */
@@ -155,11 +156,14 @@ void environment_measure(struct environment *environment) {
     environment->bytes_max = usage.pages_max * usage.page_bytes;
     environment->bytes_used = (usage.pages_high - usage.pages_free) * usage.page_bytes;
     environment->measure_next_us = began_us + (clock_us(CLOCK_MONOTONIC) - began_us) * MEASURE_SHARE;
-    bool full = environment->bytes_used > limit_bytes(environment, false);
+    uint64_t limit = limit_bytes(environment, false);
 
     pthread_mutex_lock(&environment->status_lock);
     struct store_status *status = &environment->status;
     bool was_full = status->full;
+    /* It stays full until there is room worth speaking of. */
+    bool full = environment->refused || environment->bytes_used > limit - (was_full ? limit / ROOM_PART : 0);
+    environment->refused = false;
     status->map_bytes = environment->bytes_max;
     status->used_bytes = environment->bytes_used;
     status->records = usage.records;
@@ -178,8 +182,10 @@ bool environment_room(struct environment *environment, size_t bytes, bool receip
     uint64_t page = environment->page_bytes;
     if (takes > page / LARGE_VALUE_PART)
         takes = (takes + page - 1) / page * page;
-    if (environment->bytes_used + takes > limit_bytes(environment, receipt))
+    if (environment->bytes_used + takes > limit_bytes(environment, receipt)) {
+        environment->refused = true;
         return false;
+    }
     environment->bytes_used += takes;
     return true;
 }

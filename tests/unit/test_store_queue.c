@@ -167,6 +167,7 @@ Test(store_queue, reserve_takes_receipts_and_deletes_and_space_is_used_again) {
     cr_assert_gt(first, 300);
     store_read_status(rig.store, 0, &status);
     cr_assert_gt(status.used_bytes, (1 << 20) * 3 / 4);
+    cr_assert(status.full);
     for (uint64_t seq = 1; seq <= 20; seq++)
         cr_assert_eq(
             rig_put(&rig,
