@@ -189,9 +189,9 @@ test: deps-test ## install, build, run every test; ends with `N passed, N failed
 
 test-programs:
 	@$(MAKE) programs
-	@$(call flavour,asan) programs unit-programs
-	@$(call flavour,tsan) tsan-programs
-	@$(if $(have_fuzzer),$(call flavour,fuzz) CC=$(CLANG) fuzz-programs)
+	@+$(call flavour,asan) programs unit-programs
+	@+$(call flavour,tsan) tsan-programs
+	@+$(if $(have_fuzzer),$(call flavour,fuzz) CC=$(CLANG) fuzz-programs)
 
 lint: deps-test ## format, clang-tidy, cppcheck, sizes, and both compilers with -Werror
 	@$(MAKE) BUILD=$(BUILD)/lint-gcc FLAVOUR=lint CC=gcc programs unit-programs tsan-programs
@@ -202,7 +202,7 @@ layers: deps-test ## check which folder includes which
 	@$(ROOT)/tools/dev/layers
 
 fuzz: deps-test ## run each fuzz target for SECONDS (10)
-	@$(call flavour,fuzz) CC=$(CLANG) fuzz-programs
+	@+$(call flavour,fuzz) CC=$(CLANG) fuzz-programs
 	@$(ROOT)/tools/dev/fuzz $(BUILD)/fuzz $(SECONDS)
 
 format: ## rewrite our files as .clang-format says
