@@ -118,6 +118,7 @@ static void ask_link(struct session *session) {
 void login_at_home(struct session *session) {
     struct shard *shard = session->shard;
     session->moving = false;
+    port_settle(shard, session->conn);
     if (shard->draining) {
         session_close(session, CLOSE_DRAINING);
         return;

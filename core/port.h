@@ -32,8 +32,11 @@ void port_input_pause(struct shard *shard, uint32_t conn);
 void port_input_resume(struct shard *shard, uint32_t conn);
 /* Sends what shard_output has, at most for a grace time, and closes; shard_closed follows once, not from within. */
 void port_close(struct shard *shard, uint32_t conn);
-/* Hands the connection to another shard: io drains what is in flight, then posts NOTE_MOVE with this move, whose
- * session part core filled in, and ends the slot here without a shard_closed. The target's io calls shard_moved_in. */
+/* The session stays on this shard from now on. */
+void port_settle(struct shard *shard, uint32_t conn);
+/* Hands the connection to another shard, before it was settled: io waits for what is in flight, then posts NOTE_MOVE with
+ * this move, whose session part core filled in, and ends the slot here without a shard_closed. The target's io calls
+ * shard_moved_in, or shard_move_failed where it has no slot. */
 void port_move(struct shard *shard, uint32_t conn, uint32_t target_shard, struct session_move *move);
 /* A NOTE_MOVE came in. */
 void port_move_arrived(struct shard *shard, struct session_move *move);

@@ -323,12 +323,12 @@ void shard_moved_in(struct shard *shard, uint32_t conn, struct session_move *mov
         session_resume(session);
 }
 
-void shard_move_failed(struct shard *shard, uint32_t conn, struct session_move *move) {
+void shard_move_failed(struct shard *shard, struct session_move *move) {
     struct session *session = move->session;
     free(move);
-    session->moving = false;
-    session_enter(shard, session, conn);
-    session_close(session, CLOSE_MOVE_FAILED);
+    session->shard = shard;
+    stats_add(shard->stats->closed[CLOSE_MOVE_FAILED], 1);
+    session_destroy(session);
 }
 
 void shard_input(struct shard *shard, uint32_t conn, struct buf *buf, uint32_t offset, uint32_t bytes) {

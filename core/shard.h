@@ -28,9 +28,8 @@ struct stats;
 struct session_move {
     struct session *session; /* the whole session goes along */
     uint16_t from, to;
-    int32_t fd_slot;         /* io's: where the target ring has the socket */
-    uint32_t conn;           /* io's */
-    uint64_t io[6];          /* io's: what else a connection has there (its address entry, ...) */
+    int32_t fd;              /* io's: the socket */
+    void *io;                /* io's: what else belongs to the connection */
 };
 
 struct shard_setup {
@@ -81,8 +80,8 @@ size_t shard_output(struct shard *shard, uint32_t conn, uint8_t *space, size_t s
 void shard_closed(struct shard *shard, uint32_t conn);
 /* A connection came from another shard; the session continues here under `conn`. */
 void shard_moved_in(struct shard *shard, uint32_t conn, struct session_move *move);
-/* The move did not work: the session is back under its old conn and closes. */
-void shard_move_failed(struct shard *shard, uint32_t conn, struct session_move *move);
+/* There was no room for it: the session ends without a connection; io closes the socket. */
+void shard_move_failed(struct shard *shard, struct session_move *move);
 /* True after REQUEST_STOP: the loop ends. */
 bool shard_drained(const struct shard *shard);
 

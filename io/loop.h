@@ -41,6 +41,8 @@ void loop_group_ring(struct loop_group *group, uint32_t shard);
 void loop_group_join(struct loop_group *group);
 /* What the ring of a shard uses, `recv_multishot=1 min_wait=1 ...`, for status. Static text of the loop. */
 const char *loop_group_features(const struct loop_group *group, uint32_t shard);
+/* Takes over the address limits; what else may change goes to the shards by request. Threads: any. */
+void loop_group_reload(struct loop_group *group, const struct config *config);
 void loop_group_destroy(struct loop_group *group);
 
 #endif

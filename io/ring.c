@@ -147,7 +147,7 @@ static void finish_sqe(struct io_uring_sqe *sqe, struct ring_file file, uint64_t
 
 void ring_accept(struct ring *ring, int listener, uint64_t handle) {
     struct io_uring_sqe *sqe = take_sqe(ring, handle);
-    io_uring_prep_multishot_accept(sqe, listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    io_uring_prep_multishot_accept(sqe, listener, NULL, NULL, SOCK_CLOEXEC);
     sqe->user_data = handle;
 }
 

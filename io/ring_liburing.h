@@ -6,6 +6,8 @@
 
 #include <liburing.h>
 
+struct ring;
+
 #define RING_FEAT_MIN_TIMEOUT (1u << 15) /* linux/io_uring.h of 6.12: IORING_FEAT_MIN_TIMEOUT */
 
 /* struct io_uring_getevents_arg of 6.12: the pad became min_wait_usec. */

@@ -1,0 +1,106 @@
+/* io/conn.h: connections of a loop: a table of slots, each a small state machine around one socket.
+ *
+ *   FREE -> PROXY -> OPEN -> CLOSING -> FREE        PROXY only where a PROXY header is expected
+ *                     \-> MOVING -> FREE            to its home shard
+ *
+ * A socket is a plain descriptor until its session is settled (so that it can move by lane), a direct one afterwards. One
+ * receive and one send are in flight at most. A slot is free again only when nothing is in flight; its generation then
+ * changes, so that a late completion finds nobody.
+ *
+ * Threads: the shard's.  Memory: the table at conns_create; a send buffer while a send is in flight. */
+#ifndef TERN_IO_CONN_H
+#define TERN_IO_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/msg.h"
+#include "core/reason.h"
+#include "io/address.h"
+#include "io/ring.h"
+#include "io/timer.h"
+
+struct loop;
+struct session_move;
+
+enum conn_phase { CONN_FREE = 0, CONN_PROXY, CONN_OPEN, CONN_MOVING, CONN_CLOSING };
+
+/* Bytes that came while the connection was about to move. */
+struct kept {
+    struct kept *next;
+    struct buf *buf; /* heap, the target's */
+};
+
+/* What belongs to a connection besides its session, on its way to another shard. */
+struct baggage {
+    struct address address;
+    struct kept *kept, *kept_tail;
+    bool counted;
+    bool plaintext;
+};
+
+struct send_buffer {
+    struct send_buffer *next;
+    uint32_t capacity;
+    uint8_t data[];
+};
+
+struct conn {
+    struct timer timer; /* first: a timer that is due leads to its connection */
+    uint32_t generation;
+    uint32_t slot;
+    int fd; /* plain descriptor; -1: direct, in this slot */
+    uint8_t phase;
+    bool plaintext;
+    bool counted; /* in the table of addresses */
+    bool receiving, receive_cancelled, paused, starving, ended;
+    bool sending, send_cancelled;
+    bool closing; /* the close is in flight */
+    bool ready;   /* in the loop's list of those with output */
+    bool late;    /* the grace time is over */
+    struct send_buffer *out;
+    uint32_t out_bytes, out_done;
+    uint32_t ready_next, starving_next;
+    struct address address;
+    uint8_t *header; /* of the PROXY protocol, as far as it came */
+    uint32_t header_bytes;
+    uint32_t target; /* MOVING: shard */
+    struct session_move *move;
+    struct baggage *baggage;
+};
+
+struct conns {
+    struct conn *table;
+    uint32_t limit;
+    uint32_t free_first;
+    uint32_t high; /* slots used so far */
+};
+
+#define CONN_NONE UINT32_MAX
+
+int conns_create(struct conns *conns, uint32_t limit);
+void conns_destroy(struct conns *conns);
+/* The connection a completion belongs to; NULL: it is gone. */
+struct conn *conn_of(struct conns *conns, const struct ring_completion *completion);
+
+/* An accepted socket: becomes a connection, or is closed and the reason counted. */
+void conn_accept(struct loop *loop, int fd, bool plaintext);
+/* One that came from another shard. */
+void conn_arrive(struct loop *loop, struct session_move *move);
+void conn_received(struct loop *loop, struct conn *conn, const struct ring_completion *completion);
+void conn_sent(struct loop *loop, struct conn *conn, int32_t result);
+void conn_closed(struct loop *loop, struct conn *conn);
+void conn_late(struct loop *loop, struct conn *conn);
+
+/* Arms the receive where nothing stands against it. */
+void conn_receive(struct loop *loop, struct conn *conn);
+void conn_pause(struct loop *loop, struct conn *conn);
+void conn_resume(struct loop *loop, struct conn *conn);
+void conn_settle(struct loop *loop, struct conn *conn);
+void conn_move(struct loop *loop, struct conn *conn, uint32_t target, struct session_move *move);
+/* Begins to close; output goes on for a grace time. */
+void conn_close(struct loop *loop, struct conn *conn);
+/* Sends what the session has to say, if no send is in flight; goes on with closing or moving where nothing is left. */
+void conn_flush(struct loop *loop, struct conn *conn);
+
+#endif

@@ -1,0 +1,284 @@
+#include "io/loop.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "io/loop_inside.h"
+
+#define COMPLETIONS_PER_TURN 4096
+#define KEPT_WAIT_US 500        /* notes wait for room in a lane: look again soon */
+#define ACCEPT_AGAIN_MS 100     /* after an accept failed for want of descriptors */
+#define STARVING_BUFS 8         /* buffers that must be free before the starving are served */
+#define MICROSECONDS_PER_MS 1000
+
+struct loop *loop_of(struct shard *shard) {
+    return shard_io(shard);
+}
+
+/* --- lists --------------------------------------------------------------------------------------------------------------- */
+
+void loop_ready(struct loop *loop, struct conn *conn) {
+    if (conn->ready || conn->phase == CONN_FREE)
+        return;
+    conn->ready = true;
+    conn->ready_next = CONN_NONE;
+    if (loop->ready_first == CONN_NONE)
+        loop->ready_first = conn->slot;
+    else
+        loop->conns.table[loop->ready_last].ready_next = conn->slot;
+    loop->ready_last = conn->slot;
+}
+
+struct send_buffer *loop_take_send_buffer(struct loop *loop, uint32_t bytes) {
+    if (bytes == SEND_BYTES && loop->send_free) {
+        struct send_buffer *buffer = loop->send_free;
+        loop->send_free = buffer->next;
+        return buffer;
+    }
+    struct send_buffer *buffer = malloc(sizeof(*buffer) + bytes);
+    if (buffer)
+        buffer->capacity = bytes;
+    return buffer;
+}
+
+/* Those of the usual size are kept: as many as were in flight at a time. */
+void loop_give_send_buffer(struct loop *loop, struct send_buffer *buffer) {
+    if (buffer->capacity != SEND_BYTES) {
+        free(buffer);
+        return;
+    }
+    buffer->next = loop->send_free;
+    loop->send_free = buffer;
+}
+
+/* Each connection once per round: what becomes ready meanwhile has its turn in the next. */
+static void flush_ready(struct loop *loop) {
+    uint32_t slot = loop->ready_first;
+    loop->ready_first = CONN_NONE;
+    while (slot != CONN_NONE) {
+        struct conn *conn = &loop->conns.table[slot];
+        slot = conn->ready_next;
+        conn->ready = false;
+        conn_flush(loop, conn);
+    }
+}
+
+static void feed_starving(struct loop *loop) {
+    uint32_t enough = bufring_count(loop->bufring) < 2 * STARVING_BUFS ? 1 : STARVING_BUFS;
+    if (loop->starving_first == CONN_NONE || bufring_free_count(loop->bufring) < enough)
+        return;
+    uint32_t slot = loop->starving_first;
+    loop->starving_first = CONN_NONE;
+    while (slot != CONN_NONE) {
+        struct conn *conn = &loop->conns.table[slot];
+        slot = conn->starving_next;
+        conn->starving = false;
+        conn_receive(loop, conn);
+        if (conn->phase == CONN_CLOSING || conn->phase == CONN_MOVING)
+            loop_ready(loop, conn);
+    }
+}
+
+/* --- completions --------------------------------------------------------------------------------------------------------- */
+
+static void arm_listeners(struct loop *loop) {
+    loop->accept_again_ms = 0;
+    for (uint32_t i = 0; i < loop->listener_count; i++) {
+        struct listener *listener = &loop->listeners[i];
+        if (!listener->armed)
+            ring_accept(loop->ring, listener->fd, ring_handle(RING_ACCEPT, i, 0));
+        listener->armed = true;
+    }
+}
+
+static void accepted(struct loop *loop, const struct ring_completion *completion) {
+    struct listener *listener = &loop->listeners[completion->slot];
+    if (!completion->more)
+        listener->armed = false;
+    if (completion->result >= 0)
+        conn_accept(loop, completion->result, listener->plaintext);
+    if (listener->armed)
+        return;
+    bool exhausted = completion->result == -EMFILE || completion->result == -ENFILE || completion->result == -ENOMEM;
+    loop->accept_again_ms = loop->now_ms + (exhausted ? ACCEPT_AGAIN_MS : 0);
+}
+
+static void read_wake(struct loop *loop) {
+    ring_read(loop->ring, loop->wake_fd, &loop->wake_count, sizeof(loop->wake_count), ring_handle(RING_WAKE, 0, 0));
+}
+
+static void complete(struct loop *loop, const struct ring_completion *completion) {
+    struct conn *conn;
+    switch (completion->op) {
+    case RING_ACCEPT:
+        accepted(loop, completion);
+        return;
+    case RING_WAKE:
+        read_wake(loop);
+        return;
+    case RING_DOORBELL: /* ours failed to ring, or another's rang: look at the lanes, which the turn does anyway */
+        if (completion->result < 0 && completion->slot < loop->group->count)
+            loop_group_ring(loop->group, completion->slot);
+        return;
+    case RING_CANCEL:
+        return;
+    default:
+        conn = conn_of(&loop->conns, completion);
+        break;
+    }
+    if (!conn) {
+        if (completion->has_buffer) {
+            struct buf *buf = bufring_lend(loop->bufring, completion->buffer);
+            buf->refs = 0;
+            bufring_give_back(loop->bufring, buf);
+        }
+        return;
+    }
+    if (completion->op == RING_RECV)
+        conn_received(loop, conn, completion);
+    else if (completion->op == RING_SEND)
+        conn_sent(loop, conn, completion->result);
+    else if (completion->op == RING_CLOSE)
+        conn_closed(loop, conn);
+}
+
+/* --- the turn -------------------------------------------------------------------------------------------------------------- */
+
+static uint64_t clock_ms(clockid_t clock) {
+    struct timespec time;
+    clock_gettime(clock, &time);
+    return (uint64_t)time.tv_sec * 1000 + (uint64_t)time.tv_nsec / 1000000;
+}
+
+static void ring_party(void *context, uint32_t party) {
+    struct loop *loop = context;
+    stats_add(loop->stats->doorbells, 1);
+    if (party < loop->group->count)
+        ring_doorbell(loop->ring, ring_fd(loop->group->loops[party].ring), ring_handle(RING_DOORBELL, party, 0));
+    else
+        loop->group->ring(loop->group->ring_context, party);
+}
+
+static void run_timers(struct loop *loop) {
+    struct timer *timer;
+    while ((timer = timer_due(&loop->timers, loop->now_ms)))
+        conn_late(loop, (struct conn *)timer);
+    if (loop->accept_again_ms && loop->now_ms >= loop->accept_again_ms)
+        arm_listeners(loop);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+/* How long the ring may wait: not at all where something is left to do. */
+static uint64_t wait_us(struct loop *loop) {
+    if (loop->ready_first != CONN_NONE || !lanes_may_sleep(loop->lanes, loop->index))
+        return 0;
+    uint64_t next_ms = earlier(shard_next_ms(loop->shard), timer_next_ms(&loop->timers));
+    if (loop->accept_again_ms)
+        next_ms = earlier(next_ms, loop->accept_again_ms);
+    uint64_t wait = next_ms == UINT64_MAX ? UINT64_MAX
+                    : next_ms <= loop->now_ms ? 0
+                                              : (next_ms - loop->now_ms) * MICROSECONDS_PER_MS;
+    return lanes_kept(loop->lanes, loop->index) ? earlier(wait, KEPT_WAIT_US) : wait;
+}
+
+static void turn(struct loop *loop) {
+    struct ring_completion completion;
+    loop->now_ms = clock_ms(CLOCK_MONOTONIC);
+    shard_turn_begin(loop->shard, loop->now_ms, clock_ms(CLOCK_REALTIME));
+    for (uint32_t i = 0; i < COMPLETIONS_PER_TURN && ring_next(loop->ring, &completion); i++)
+        complete(loop, &completion);
+    run_timers(loop);
+    flush_ready(loop);
+    shard_turn_end(loop->shard);
+    feed_starving(loop);
+    bufring_publish(loop->bufring);
+    atomic_store_explicit(&loop->stats->bufs_lent,
+                          bufring_count(loop->bufring) - bufring_free_count(loop->bufring), memory_order_relaxed);
+    lanes_publish(loop->lanes, loop->index, ring_party, loop);
+    stats_add(loop->stats->turns, 1);
+}
+
+static int start(struct loop *loop, char *ret_error, size_t error_bytes) {
+    uint32_t limit = loop->conns.limit;
+    long descriptors = sysconf(_SC_OPEN_MAX);
+    struct ring_setup setup = {
+        .entries = (uint32_t)loop->config->ring_entries,
+        .completions = (uint32_t)loop->config->ring_completions,
+        .files = descriptors > 0 && (uint64_t)descriptors < limit ? (uint32_t)descriptors : limit,
+        .without = loop->config->ring_without,
+    };
+    int error = ring_create(&setup, &loop->ring, ret_error, error_bytes);
+    if (error)
+        return error;
+    error = bufring_create(loop->ring, 0, (uint32_t)loop->config->buffers, (uint32_t)loop->config->buffer_bytes,
+                           (uint16_t)loop->index, &loop->bufring);
+    if (error) {
+        snprintf(ret_error, error_bytes, "receive buffers: %s (lower buffers, or raise LimitMEMLOCK)", strerror(-error));
+        return error;
+    }
+    return 0;
+}
+
+static void report(struct loop *loop, int error, const char *text) {
+    struct loop_group *group = loop->group;
+    pthread_mutex_lock(&group->error_mutex);
+    if (atomic_load(&group->error) == 0) {
+        snprintf(group->error_text, sizeof(group->error_text), "%s", text);
+        atomic_store(&group->error, error);
+    }
+    pthread_mutex_unlock(&group->error_mutex);
+}
+
+static void finish(struct loop *loop) {
+    if (loop->ring)
+        ring_destroy(loop->ring);
+    if (loop->bufring)
+        bufring_destroy(loop->bufring);
+    while (loop->send_free) {
+        struct send_buffer *buffer = loop->send_free;
+        loop->send_free = buffer->next;
+        free(buffer);
+    }
+}
+
+void *loop_run(void *argument) {
+    struct loop *loop = argument;
+    char text[256] = "";
+    int error = start(loop, text, sizeof(text));
+    if (error)
+        report(loop, error, text);
+    pthread_barrier_wait(&loop->group->ready); /* doorbells need every ring */
+    if (atomic_load(&loop->group->error) == 0) {
+        loop->now_ms = clock_ms(CLOCK_MONOTONIC);
+        timer_wheel_init(&loop->timers, loop->now_ms);
+        arm_listeners(loop);
+        read_wake(loop);
+        uint64_t wait = 0;
+        while (!shard_drained(loop->shard)) {
+            uint64_t enters = 0;
+            error = ring_enter(loop->ring, wait, &enters);
+            if (error) {
+                port_log("ring_failed shard=%u error=%s", loop->index, strerror(-error));
+                abort(); /* queues are on disk; a shard without its ring can serve nobody */
+            }
+            lanes_awake(loop->lanes, loop->index);
+            stats_add(loop->stats->enters, enters);
+            turn(loop);
+            wait = wait_us(loop);
+        }
+        lanes_publish(loop->lanes, loop->index, ring_party, loop);
+        uint64_t enters = 0;
+        (void)ring_enter(loop->ring, 0, &enters);
+    }
+    pthread_barrier_wait(&loop->group->over); /* nobody rings a ring that is gone */
+    finish(loop);
+    return NULL;
+}
