@@ -55,11 +55,12 @@ LDFLAGS_ALL = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(flavour_$(FLAV
 find = $(sort $(patsubst $(ROOT)/%,%,$(wildcard $(addprefix $(ROOT)/,$(1)))))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
-LIBRARIES := core io storage client
+LIBRARIES := core io storage client bench
 sources_core := $(call find,core/*.c)
 sources_io := $(call find,io/*.c)
 sources_storage := $(call find,storage/*.c)
 sources_client := $(call find,tools/client/*.c)
+sources_bench := $(filter-out bench/main.c,$(call find,bench/*.c))
 
 # A program: its own sources, the libraries it stands on, the packages it is linked with.
 PROGRAMS := ternd ternctl tern ternbench noisevec
@@ -87,7 +88,7 @@ fuzz_tests := $(call find,tests/fuzz/fuzz_*.c)
 unit_programs := $(patsubst %.c,$(BUILD)/%,$(unit_tests))
 tsan_programs := $(patsubst %.c,$(BUILD)/%,$(tsan_tests))
 fuzz_programs := $(patsubst %.c,$(BUILD)/%,$(fuzz_tests))
-test_libraries := client io storage core
+test_libraries := bench client io storage core
 
 archive = $(BUILD)/lib$(1).a
 archives = $(foreach library,$(1),$(call archive,$(library)))

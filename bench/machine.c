@@ -1,0 +1,60 @@
+#include "bench/machine.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+/* The value of the first line of the file that begins with key, without quotes; out stays where there is
+ * none. */
+static void find_value(const char *path, const char *key, char separator, char out[MACHINE_TEXT_BYTES]) {
+    char line[512];
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof(line), file)) {
+        char *value = strncmp(line, key, strlen(key)) == 0 ? strchr(line, separator) : NULL;
+        if (!value)
+            continue;
+        value += 1 + strspn(value + 1, " \t\"");
+        value[strcspn(value, "\"\n")] = 0;
+        snprintf(out, MACHINE_TEXT_BYTES, "%.*s", MACHINE_TEXT_BYTES - 1, value);
+        break;
+    }
+    if (file)
+        fclose(file);
+}
+
+void machine_describe(struct machine *ret_machine) {
+    struct machine machine = {.cpu = "unknown", .kernel = "unknown", .system = "unknown"};
+    find_value("/proc/cpuinfo", "model name", ':', machine.cpu);
+    find_value("/etc/os-release", "PRETTY_NAME", '=', machine.system);
+    struct utsname names;
+    if (uname(&names) == 0)
+        snprintf(machine.kernel, sizeof(machine.kernel), "%.40s %.60s %.20s", names.sysname, names.release,
+                 names.machine);
+    machine.cores = sysconf(_SC_NPROCESSORS_ONLN);
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    machine.memory_bytes = pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : 0;
+    *ret_machine = machine;
+}
+
+/* /proc/PID/stat, proc(5): fields 14 and 15 are user and system time; the second, the name, may hold anything
+ * but ends with the last ')'. */
+int machine_cpu_ns(pid_t pid, uint64_t *ret_ns) {
+    char path[64], line[1024];
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    FILE *file = pid > 0 ? fopen(path, "re") : NULL;
+    if (!file)
+        return -ESRCH;
+    char *at = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
+    fclose(file);
+    for (int field = 2; at && field < 14; field++)
+        at = strchr(at + 1, ' ');
+    if (!at)
+        return -ESRCH;
+    char *end;
+    unsigned long long user = strtoull(at, &end, 10), kernel = strtoull(end, NULL, 10);
+    *ret_ns = (user + kernel) * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
+    return 0;
+}

@@ -1,0 +1,26 @@
+/* bench/machine.h: what a figure was measured on, and how much of the processors a process used for it.
+ *
+ * Threads: any.  Memory: texts live inside the struct. */
+#ifndef TERN_BENCH_MACHINE_H
+#define TERN_BENCH_MACHINE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#define MACHINE_TEXT_BYTES 128
+
+struct machine {
+    char cpu[MACHINE_TEXT_BYTES];
+    char kernel[MACHINE_TEXT_BYTES];
+    char system[MACHINE_TEXT_BYTES];
+    long cores;
+    uint64_t memory_bytes;
+};
+
+/* What can not be found out is "unknown". */
+void machine_describe(struct machine *ret_machine);
+/* Processor time of a process so far, all threads, user and system, in steps of the kernel's clock tick (10
+ * ms). 0; -ESRCH: there is none, or it can not be seen. */
+int machine_cpu_ns(pid_t pid, uint64_t *ret_ns);
+
+#endif

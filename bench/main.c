@@ -1,0 +1,47 @@
+/* ternbench: load for a switch, and what it makes of it. Each command is a line of the table. */
+#include <argp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/pairs.h"
+#include "core/noise.h"
+
+struct command {
+    const char *name;
+    int (*run)(int count, char **arguments);
+    const char *help;
+};
+
+static const struct command commands[] = {
+    {"pairs", pairs_run, "pairs of devices send to each other; every message and receipt is checked"},
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static void print_usage(FILE *out) {
+    fprintf(out, "Usage: ternbench COMMAND [OPTION...]\n\nCommands:\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
+    fprintf(out, "\n`ternbench COMMAND --help` lists a command's options.\n");
+}
+
+int main(int count, char **arguments) {
+    argp_err_exit_status = EXIT_USAGE;
+    if (count >= 2 && (strcmp(arguments[1], "--help") == 0 || strcmp(arguments[1], "help") == 0)) {
+        print_usage(stdout);
+        return EXIT_COMPLETE;
+    }
+    for (size_t i = 0; count >= 2 && i < COMMANDS; i++) {
+        if (strcmp(arguments[1], commands[i].name) != 0)
+            continue;
+        if (noise_init() < 0) {
+            fprintf(stderr, "ternbench: libsodium does not start\n");
+            return EXIT_MISSING;
+        }
+        char name[64];
+        snprintf(name, sizeof(name), "ternbench %s", commands[i].name);
+        arguments[1] = name;
+        return commands[i].run(count - 1, arguments + 1);
+    }
+    print_usage(stderr);
+    return EXIT_USAGE;
+}
