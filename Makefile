@@ -33,8 +33,9 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wvla -Wstr
 hardening := -fstack-protector-strong -D_FORTIFY_SOURCE=2
 flavour_release := -O2 -g $(hardening)
 flavour_lint := -O2 -g $(hardening) -Werror
+not_clang := $(if $(findstring clang,$(CC)),,-Wno-format-truncation) # guesses wrong under sanitizers
 flavour_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
-flavour_tsan := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+flavour_tsan := -O1 -g $(not_clang) -fno-omit-frame-pointer -fsanitize=thread
 flavour_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
                 -fno-sanitize-recover=undefined
 ifeq ($(flavour_$(FLAVOUR)),)
