@@ -33,8 +33,7 @@ static const struct argp_option table[] = {
     {"json", KEY_JSON, "FILE", 0, "write figures, settings and machine to FILE", 1},
     {"admin", KEY_ADMIN, "SOCKET", 0, "admin socket of a running switch (default: start one for the run)", 2},
     {"plaintext", KEY_PLAINTEXT, "ADDR:PORT", 0,
-     "connect unencrypted to this plaintext_listen address of the switch; without --admin its switch listens there",
-     2},
+     "connect unencrypted to this plaintext address of the switch; its own switch listens there", 2},
     {"switch-shards", KEY_SWITCH_SHARDS, "N", 0, "shards of the switch that is started for the run", 2},
     {"switch-cores", KEY_SWITCH_CORES, "LIST", 0, "cores of the switch that is started for the run", 2},
     {0},
@@ -125,11 +124,10 @@ void options_parse(struct options *ret_options, int count, char **arguments) {
     static const struct argp argp = {
         .options = table,
         .parser = parse,
-        .doc =
-            "Pairs of devices send to each other, both ways, as much as the window allows, and check that each "
-            "message arrives once, whole and in order, and that each receipt comes."
-            "\vExit status: 0 all is there; 1 something is missing; 2 the command line is wrong; 3 the switch can "
-            "not be reached.",
+        .doc = "Pairs of devices send to each other, both ways, as much as the window allows, and check "
+               "that each message arrives once, whole and in order, and that each receipt comes."
+               "\vExit status: 0 all is there; 1 something is missing; 2 the command line is wrong; "
+               "3 the switch can not be reached.",
     };
     *ret_options = (struct options){.pairs = 500, .window = 8, .size_bytes = 200, .seconds = 5, .threads = 1};
     argp_parse(&argp, count, arguments, 0, NULL, ret_options);
