@@ -112,7 +112,7 @@ endef
 $(BUILD)/flags: FORCE
 	@command -v $(firstword $(CC)) >/dev/null || { echo 'no $(firstword $(CC)): run `make deps` first' >&2; exit 1; }
 	@$(PKG_CONFIG) --exists $(PACKAGES) || { echo 'libraries are missing: run `make deps` first' >&2; exit 1; }
-	$(call remember,$(shell $(CC) -dumpfullversion 2>/dev/null) $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL))
+	$(call remember,$(shell $(CC) --version 2>/dev/null | head -n 1) $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL))
 
 $(BUILD)/obj/%.o: $(ROOT)/%.c $(BUILD)/flags
 	@mkdir -p $(@D)
@@ -219,17 +219,21 @@ unitdir = $(DESTDIR)$(if $(filter /usr,$(PREFIX)),/lib,$(PREFIX)/lib)/systemd/sy
 sampledir = $(DESTDIR)$(PREFIX)/share/doc/tern
 
 install: programs ## install under DESTDIR and PREFIX
-	@install -d $(bindir) $(mandir)/man8 $(unitdir) $(sampledir)
+	@install -d $(bindir) $(unitdir) $(sampledir)
 	@install -m 755 $(addprefix $(BUILD)/,$(INSTALLED)) $(bindir)
 	@sed 's|@bindir@|$(PREFIX)/bin|' $(ROOT)/packaging/ternd.service >$(unitdir)/ternd.service
 	@chmod 644 $(unitdir)/ternd.service
 	@$(BUILD)/ternd --sample-config >$(sampledir)/ternd.conf
-	@$(BUILD)/ternd --man >$(mandir)/man8/ternd.8
+	@for page in ternd.8 ternctl.1 tern.1; do \
+	    man=$(mandir)/man$${page##*.}; install -d $$man; \
+	    $(BUILD)/$${page%.*} --man >$$man/$$page 2>/dev/null || rm -f $$man/$$page; \
+	done
 	@install -m 644 $(ROOT)/LICENSE $(ROOT)/README.md $(wildcard $(ROOT)/docs/*.md) $(sampledir)
 	@echo 'installed under $(DESTDIR)$(PREFIX); sample settings in $(PREFIX)/share/doc/tern/ternd.conf'
 
 uninstall: ## remove what install put there
-	@rm -f $(addprefix $(bindir)/,$(INSTALLED)) $(mandir)/man8/ternd.8 $(unitdir)/ternd.service
+	@rm -f $(addprefix $(bindir)/,$(INSTALLED)) $(mandir)/man8/ternd.8 $(mandir)/man1/ternctl.1 $(mandir)/man1/tern.1
+	@rm -f $(unitdir)/ternd.service
 	@rm -rf $(sampledir)
 
 clean: ## remove what was built
