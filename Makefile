@@ -208,7 +208,7 @@ fuzz: deps-test ## run each fuzz target for SECONDS (10)
 	@$(ROOT)/tools/dev/fuzz $(BUILD)/fuzz $(SECONDS)
 
 format: ## rewrite our files as .clang-format says
-	@cd $(ROOT) && git ls-files '*.c' '*.h' | xargs clang-format -i
+	@$(ROOT)/tools/dev/format
 
 # -- Installing ----------------------------------------------------------------------------------------------------
 .PHONY: install uninstall clean
