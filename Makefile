@@ -56,12 +56,16 @@ LDFLAGS_ALL = -pie -pthread -Wl,-z,relro,-z,now -Wl,--as-needed $(flavour_$(FLAV
 find = $(sort $(patsubst $(ROOT)/%,%,$(wildcard $(addprefix $(ROOT)/,$(1)))))
 objects = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 
-LIBRARIES := core io storage client bench
+LIBRARIES := core io storage client bench daemon control app
 sources_core := $(call find,core/*.c)
 sources_io := $(call find,io/*.c)
 sources_storage := $(call find,storage/*.c)
 sources_client := $(call find,tools/client/*.c)
+# Programs without their main(), for the unit tests.
 sources_bench := $(filter-out bench/main.c,$(call find,bench/*.c))
+sources_daemon := $(filter-out %/main.c,$(call find,tools/ternd/*.c))
+sources_control := $(filter-out %/main.c,$(call find,tools/ternctl/*.c))
+sources_app := $(filter-out %/main.c,$(call find,tools/tern/*.c))
 
 # A program: its own sources, the libraries it stands on, the packages it is linked with.
 PROGRAMS := ternd ternctl tern ternbench noisevec
@@ -80,7 +84,8 @@ packages_ternbench := liburing libsodium lmdb libcjson
 sources_noisevec := tests/vectors/noisevec.c
 libraries_noisevec := core
 packages_noisevec := libsodium libcjson
-present := $(foreach program,$(PROGRAMS),$(if $(sources_$(program)),$(program)))
+whole = $(if $(sources_$(1)),$(if $(strip $(foreach part,$(libraries_$(1)),$(if $(sources_$(part)),,lacking))),,$(1)))
+present := $(foreach program,$(PROGRAMS),$(call whole,$(program)))
 
 sources_support := $(call find,tests/support/*.c)
 unit_tests := $(call find,tests/unit/test_*.c)
@@ -89,7 +94,7 @@ fuzz_tests := $(call find,tests/fuzz/fuzz_*.c)
 unit_programs := $(patsubst %.c,$(BUILD)/%,$(unit_tests))
 tsan_programs := $(patsubst %.c,$(BUILD)/%,$(tsan_tests))
 fuzz_programs := $(patsubst %.c,$(BUILD)/%,$(fuzz_tests))
-test_libraries := bench client io storage core
+test_libraries := bench daemon control app client io storage core
 
 archive = $(BUILD)/lib$(1).a
 archives = $(foreach library,$(1),$(call archive,$(library)))
