@@ -50,7 +50,7 @@ static bool is_fixed(const struct frame *frame, size_t frame_bytes) {
 
 int frame_read_message(const struct frame *frame, struct frame_message *ret) {
     const uint8_t *at = frame->bytes;
-    if (frame->frame_bytes < FRAME_MESSAGE_BYTES || frame->flags != 0 || bytes_get16(at + 54) != 0)
+    if (frame->frame_bytes < FRAME_MESSAGE_BYTES || (frame->flags & ~MESSAGE_FIRST) || bytes_get16(at + 54) != 0)
         return -EPROTO;
     *ret = (struct frame_message){
         .ttl_s = bytes_get32(at + 4),
@@ -74,7 +74,8 @@ bool frame_message_is_bare(const struct frame *frame) {
 }
 
 size_t frame_write_message(uint8_t *out, const struct frame_message *message) {
-    size_t frame_bytes = write_header(out, FRAME_MESSAGE_BYTES + message->payload_bytes, FRAME_MESSAGE, 0);
+    size_t frame_bytes =
+        write_header(out, FRAME_MESSAGE_BYTES + message->payload_bytes, FRAME_MESSAGE, message->first ? MESSAGE_FIRST : 0);
     bytes_put32(out + 4, message->ttl_s);
     bytes_put64(out + 8, message->id.to);
     bytes_put64(out + 16, message->id.number);
@@ -91,6 +92,7 @@ size_t frame_write_message(uint8_t *out, const struct frame_message *message) {
 }
 
 void frame_accept_message(uint8_t *frame_bytes, const struct message_id *id, uint32_t ttl_s, uint64_t accepted_ms) {
+    frame_bytes[3] = 0;
     bytes_put32(frame_bytes + 4, ttl_s);
     bytes_put64(frame_bytes + 24, id->epoch);
     bytes_put64(frame_bytes + 32, id->from);

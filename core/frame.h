@@ -48,6 +48,11 @@ enum receipt_flags {
     RECEIPT_FAILED = 8,
 };
 
+/* Of a message from a device; the switch clears it. */
+enum message_flags {
+    MESSAGE_FIRST = 1, /* every lower number of this key has its sent tick, or failed */
+};
+
 struct frame {
     uint8_t type;
     uint8_t flags;
@@ -71,6 +76,7 @@ struct frame_message {
     uint64_t accepted_ms;  /* UTC, the switch's clock at acceptance */
     uint16_t content_type; /* 0: UTF-8 text; others are the applications' */
     uint16_t target_count; /* 0: every device of the account, one payload. Others are reserved. */
+    bool first;            /* for frame_write_message: MESSAGE_FIRST */
     const uint8_t *payload;
     uint32_t payload_bytes;
 };

@@ -37,6 +37,7 @@ struct message {
     uint16_t holders;    /* outbox items that still need the bytes */
     uint16_t puts;       /* of them, those a store thread is reading: the bytes must not move */
     bool refused;        /* some target could not take it: no sent tick */
+    bool first;          /* MESSAGE_FIRST */
     bool own_copy;       /* for the sender's other devices: never makes delivered */
     bool stored;         /* some target has it committed */
     uint32_t acked;      /* bit per device slot of the account: acknowledged before all were discharged */

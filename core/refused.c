@@ -32,13 +32,13 @@ void refused_note(struct shard *shard, const struct message_id *id) {
     *entry = (struct refused_entry){.id = *id, .since_ms = shard->now_ms};
 }
 
-bool refused_holds(struct shard *shard, const struct message_id *id) {
+bool refused_holds(struct shard *shard, const struct message_id *id, bool first) {
     if (!shard->refused_count)
         return false;
     struct refused_entry *entry = refused_find(shard, id);
     if (!entry || id->number < entry->id.number)
         return false;
-    if (id->number > entry->id.number)
+    if (id->number > entry->id.number && !first)
         return true;
     *entry = (struct refused_entry){0};
     shard->refused_count--;

@@ -155,8 +155,9 @@ static bool has_own_copies(const struct account *account, const struct message_i
     return account->device_count > 1 && id->to != account->number;
 }
 
-/* Copies for the sender's other devices; receipts wait at the gate until they are safe. */
-static void spread_own_copies(struct shard *shard, struct account *account, struct message *copy) {
+/* Copies for the sender's other devices; receipts wait at the gate until they are safe. False: one was refused at once,
+ * so the message has to come again anyway. */
+static bool spread_own_copies(struct shard *shard, struct account *account, struct message *copy) {
     copy->own_copy = true;
     copy->pending = 1;
     copy->holders = 1;
@@ -168,16 +169,18 @@ static void spread_own_copies(struct shard *shard, struct account *account, stru
         copy->holders++;
         outbox_push_message(shard, device, copy);
     }
+    bool taken = !copy->refused;
     message_discharge(shard, copy, NULL, DISCHARGE_GONE);
     message_let_go(shard, copy);
+    return taken;
 }
 
-static enum refusal judge_message(struct shard *shard, const struct frame_message *body) {
+static enum refusal judge_message(struct shard *shard, const struct frame_message *body, bool first) {
     if (body->payload_bytes > shard->config.payload_bytes_max)
         return REFUSAL_TOO_LARGE;
     if (body->target_count != 0)
         return REFUSAL_TARGETS;
-    if (refused_holds(shard, &body->id))
+    if (refused_holds(shard, &body->id, first))
         return REFUSAL_OUT_OF_ORDER;
     return REFUSAL_NONE;
 }
@@ -197,7 +200,8 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
     body.id.epoch = session->epoch;
     body.id.from_device = session->device_number;
     session->unticked++;
-    enum refusal refusal = judge_message(shard, &body);
+    bool first = frame->flags & MESSAGE_FIRST;
+    enum refusal refusal = judge_message(shard, &body, first);
     if (refusal != REFUSAL_NONE) {
         refuse(shard, &body.id, refusal);
         return 0;
@@ -211,6 +215,7 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
         refuse(shard, &body.id, REFUSAL_LIMIT);
         return 0;
     }
+    message->first = first;
     if (has_own_copies(account, &body.id)) {
         struct message *copy = message_create(shard, frame, buf, &body.id);
         if (!copy || gate_add(account, &body.id) < 0) {
@@ -220,7 +225,10 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
             refuse(shard, &body.id, REFUSAL_LIMIT);
             return 0;
         }
-        spread_own_copies(shard, account, copy);
+        if (!spread_own_copies(shard, account, copy)) {
+            message_home(shard, message);
+            return 0;
+        }
     }
     stats_add(shard->stats->messages_accepted, 1);
     struct note note = {.kind = NOTE_MESSAGE, .message = message};
@@ -230,16 +238,16 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
 
 /* --- the recipient's home ------------------------------------------------------------------------------------------ */
 
-static enum refusal judge_target(struct shard *shard, const struct account *account, const struct message_id *id) {
+static enum refusal judge_target(struct shard *shard, const struct account *account, const struct message *message) {
     if (!account || (account->flags & ACCOUNT_REMOVED))
         return REFUSAL_NO_ACCOUNT;
     if (account->flags & ACCOUNT_SUSPENDED)
         return REFUSAL_SUSPENDED;
-    if (account_blocks(account, id->from))
+    if (account_blocks(account, message->id.from))
         return REFUSAL_BLOCKED;
     if (account->device_count == 0)
         return REFUSAL_NO_DEVICE;
-    if (refused_holds(shard, id))
+    if (refused_holds(shard, &message->id, message->first))
         return REFUSAL_OUT_OF_ORDER;
     return REFUSAL_NONE;
 }
@@ -249,7 +257,7 @@ void route_arrived(struct shard *shard, struct message *message) {
     struct account *account = account_find(&shard->accounts, message->id.to);
     message->pending = 1;
     message->holders = 1;
-    enum refusal refusal = judge_target(shard, account, &message->id);
+    enum refusal refusal = judge_target(shard, account, message);
     if (refusal != REFUSAL_NONE)
         message_refuse(shard, message, refusal);
     for (uint32_t i = 0; refusal == REFUSAL_NONE && i < DEVICES_MAX; i++) {

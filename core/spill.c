@@ -229,13 +229,11 @@ void outbox_settled(struct shard *shard, struct device *device, const struct mes
     struct outbox *outbox = &device->outbox;
     struct run run = {0};
     struct outbox_item *next;
-    uint64_t found = 0;
-    for (struct outbox_item *item = outbox->unsettled; item && found < last - id->number + 1; item = next) {
+    for (struct outbox_item *item = outbox->unsettled; item; item = next) { /* one that came twice is there twice */
         next = item->next;
         if (item->type != FRAME_MESSAGE || item->id.number < id->number || item->id.number > last ||
             !message_id_same_key(&item->id, id))
             continue;
-        found++;
         if (item->flags & ITEM_PUTTING) {
             item->flags |= ITEM_SETTLED;
             continue;

@@ -81,8 +81,9 @@ struct shard {
 /* Numbers of a key above the one that was refused with a retry time are refused too, until that one comes back: else
  * the order would break. */
 void refused_note(struct shard *shard, const struct message_id *id);
-/* True: it has to wait. The awaited number itself ends the waiting. */
-bool refused_holds(struct shard *shard, const struct message_id *id);
+/* True: it has to wait. The awaited number itself ends the waiting, and so does a first one (MESSAGE_FIRST): a copy of the
+ * awaited message may have got its tick. */
+bool refused_holds(struct shard *shard, const struct message_id *id, bool first);
 
 /* Store environment of an account's queues. */
 static inline uint32_t switch_environment(const struct shard *shard, uint64_t account) {

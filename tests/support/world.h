@@ -399,16 +399,20 @@ static void world_cut(struct world_device *device) {
     world_device_away(device);
 }
 
-static void world_send_number(struct world_device *device, uint64_t to, uint64_t number) {
+static void world_send_number(struct world_device *device, uint64_t to, uint64_t number, bool first) {
     uint8_t out[FRAME_MESSAGE_BYTES + 16];
-    struct frame_message message = {.id = {.to = to, .number = number}, .payload = (const uint8_t *)"0123456789", .payload_bytes = 10};
+    struct frame_message message = {
+        .id = {.to = to, .number = number}, .payload = (const uint8_t *)"0123456789", .payload_bytes = 10, .first = first};
     world_write_record(device, out, frame_write_message(out, &message));
 }
 
 static void world_resend(struct world_device *device, uint64_t to) {
-    for (uint64_t n = device->resend_from[to]; n < device->next[to]; n++) {
-        if (!(device->ticks[to][n] & RECEIPT_SENT))
-            world_send_number(device, to, n);
+    bool first = true;
+    for (uint64_t n = 1; n < device->next[to]; n++) {
+        if (device->ticks[to][n] & RECEIPT_SENT)
+            continue;
+        world_send_number(device, to, n, first);
+        first = false;
     }
     device->resend_from[to] = 0;
 }
@@ -418,7 +422,7 @@ static void world_send_new(struct world_device *device, uint64_t to) {
         return;
     uint64_t number = device->next[to]++;
     if (device->shard >= 0 && device->welcome && !device->resend_from[to])
-        world_send_number(device, to, number);
+        world_send_number(device, to, number, false);
     else if (!device->resend_from[to])
         device->resend_from[to] = number;
 }

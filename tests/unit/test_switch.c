@@ -5,7 +5,7 @@
 
 #define SEEDS 150
 #define BUSY_STEPS 400
-#define QUIET_STEPS 4000
+#define QUIET_STEPS 40000
 
 /* A crashed switch frees nothing. */
 const char *__asan_default_options(void);
