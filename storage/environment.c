@@ -3,9 +3,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "core/stats.h"
 
@@ -16,20 +13,6 @@
 #define LARGE_VALUE_PART 2      /* a value of more than a page divided by this has pages of its own */
 #define RESERVE_KEPT_PART 4     /* the last quarter of the reserve is for deletes and the directory alone, */
 #define RESERVE_KEPT_PAGES 32   /* and never less than what a delete takes before it frees anything */
-
-static uint64_t clock_us(clockid_t clock) {
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
-}
-
-uint64_t store_now_ms(void) {
-    return clock_us(CLOCK_MONOTONIC) / 1000;
-}
-
-uint64_t store_utc_ms(void) {
-    return clock_us(CLOCK_REALTIME) / 1000;
-}
 
 static int count_queues(struct environment *environment) {
     int error = environment_look(environment);
@@ -60,15 +43,13 @@ int environment_open(struct environment *environment, const char *folder, char *
         snprintf(ret_error, error_bytes, "%s can't be opened: %s", folder, strerror(-error));
     if (error)
         return error;
-    environment->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (environment->wake_fd < 0) {
-        error = -errno;
+    error = worker_open(environment);
+    if (error)
         goto err_after_map;
-    }
     map_readers_check(environment->map);
     error = map_begin_read(environment->map, &environment->snapshot);
     if (error)
-        goto err_after_eventfd;
+        goto err_after_worker;
     error = map_cursor_open(environment->snapshot, &environment->cursor);
     if (error)
         goto err_after_snapshot;
@@ -84,8 +65,8 @@ err_after_cursor:
     map_cursor_close(environment->cursor);
 err_after_snapshot:
     map_abort(environment->snapshot);
-err_after_eventfd:
-    close(environment->wake_fd);
+err_after_worker:
+    worker_close(environment);
 err_after_map:
     map_close(environment->map);
     environment->map = NULL;
@@ -100,7 +81,7 @@ void environment_close(struct environment *environment) {
     map_cursor_close(environment->cursor);
     map_abort(environment->snapshot);
     map_close(environment->map);
-    close(environment->wake_fd);
+    worker_close(environment);
     counts_fini(&environment->counts);
     expiry_fini(environment);
     pthread_mutex_destroy(&environment->status_lock);
@@ -146,7 +127,7 @@ static uint64_t limit_bytes(const struct environment *environment, bool receipt)
 /* Walking the free pages costs time where there are many: it never takes more than its share of the time. In
  * between, what is put is counted on top. */
 void environment_measure(struct environment *environment) {
-    uint64_t began_us = clock_us(CLOCK_MONOTONIC);
+    uint64_t began_us = store_now_us();
     if (began_us < environment->measure_next_us)
         return;
     struct map_usage usage;
@@ -155,7 +136,7 @@ void environment_measure(struct environment *environment) {
     environment->page_bytes = usage.page_bytes;
     environment->bytes_max = usage.pages_max * usage.page_bytes;
     environment->bytes_used = (usage.pages_high - usage.pages_free) * usage.page_bytes;
-    environment->measure_next_us = began_us + (clock_us(CLOCK_MONOTONIC) - began_us) * MEASURE_SHARE;
+    environment->measure_next_us = began_us + (store_now_us() - began_us) * MEASURE_SHARE;
     uint64_t limit = limit_bytes(environment, false);
 
     pthread_mutex_lock(&environment->status_lock);

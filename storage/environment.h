@@ -86,7 +86,7 @@ struct environment {
     struct store *store; /* [init] */
     uint32_t index;      /* [init] */
     uint32_t party;      /* [init] */
-    int wake_fd;         /* [init] */
+    int wake_fd;         /* [init] the worker's */
     struct map *map;     /* [init] */
     pthread_t thread;
     bool running; /* the thread is; main thread */
@@ -105,7 +105,7 @@ struct environment {
     uint64_t page_bytes, bytes_max;
     uint64_t bytes_used;      /* at the last measurement, and an estimate of what was put since */
     uint64_t measure_next_us; /* not before */
-    bool refused; /* for want of room, since the last measurement */
+    bool refused;             /* for want of room, since the last measurement */
     bool closed;
 
     pthread_mutex_t status_lock;
@@ -131,7 +131,10 @@ static inline struct reader *store_reader(const struct store *store, uint32_t sh
 }
 
 uint32_t store_environment_of(const struct store *store, uint64_t account);
-/* Monotonic and wall clock, in ms. */
+
+/* storage/clock.c: monotonic (now) and wall clock (utc) ---------------------------------------------- */
+
+uint64_t store_now_us(void);
 uint64_t store_now_ms(void);
 uint64_t store_utc_ms(void);
 
@@ -199,9 +202,17 @@ void check_start(struct environment *environment, struct request *request, uint3
 /* Posts the answer where the helper is done; with `wait`, waits for it. */
 void check_poll(struct environment *environment, bool wait);
 
-/* storage/worker.c --------------------------------------------------------------------------------- */
+/* storage/turn.c ----------------------------------------------------------------------------------- */
 
-void *worker_main(void *environment);
+/* Works off what waits; `stopping`: nothing else. Returns how many notes that were. */
+uint32_t turn_run(struct environment *environment, bool stopping);
+/* When the next turn is due at the latest, if nothing comes. */
+uint64_t turn_next_ms(const struct environment *environment, uint64_t now_ms);
+
+/* storage/worker.c: the threads; also store_start, store_ring and store_stop ---------------------------- */
+
+int worker_open(struct environment *environment);
+void worker_close(struct environment *environment);
 
 /* storage/drain.c ---------------------------------------------------------------------------------- */
 

@@ -1,7 +1,6 @@
 #include "storage/store.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +33,7 @@ static void settings_take(struct settings *settings, const struct config *config
                                   .clock_jump_ms = config->clock_jump_ms};
 }
 
-/* --- opening -------------------------------------------------------------------------------------- */
+/* --- opening -------------------------------------------------------------------------------------------- */
 
 /* The meta record of an environment; -ENOENT: it is new. A newer one may look any way: only its number is
  * asked. */
@@ -237,44 +236,7 @@ void store_server_key(const struct store *store, uint8_t *ret_secret, uint8_t *r
     memcpy(ret_public, store->public, KEY_BYTES);
 }
 
-/* --- running -------------------------------------------------------------------------------------- */
-
-int store_start(struct store *store) {
-    sigset_t all, before;
-    int error = 0;
-    sigfillset(&all);
-    /* Signals are for the main thread. */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    for (uint32_t i = 0; i < store->count && error == 0; i++) {
-        struct environment *environment = &store->environments[i];
-        error = -pthread_create(&environment->thread, NULL, worker_main, environment);
-        environment->running = error == 0;
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error)
-        store_stop(store);
-    return error;
-}
-
-void store_ring(struct store *store, uint32_t party) {
-    uint64_t one = 1;
-    must(party >= store->setup.shards && party < store->setup.shards + store->count);
-    ssize_t wrote = write(store->environments[party - store->setup.shards].wake_fd, &one, sizeof(one));
-    (void)wrote; /* fails only where the counter is full: then it wakes anyway */
-}
-
-void store_stop(struct store *store) {
-    atomic_store(&store->stopping, true);
-    for (uint32_t i = 0; i < store->count; i++) {
-        struct environment *environment = &store->environments[i];
-        if (!environment->running)
-            continue;
-        store_ring(store, environment->party);
-        pthread_join(environment->thread, NULL);
-        environment->running = false;
-    }
-    atomic_store(&store->stopping, false);
-}
+/* --- running -------------------------------------------------------------------------------------------- */
 
 void store_reload(struct store *store, const struct config *config) {
     pthread_mutex_lock(&store->settings_lock);
