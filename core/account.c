@@ -50,7 +50,8 @@ static int table_grow(struct account_table *table) {
     return 0;
 }
 
-int account_insert(struct account_table *table, const struct account_record *record, struct account **ret_account) {
+int account_insert(struct account_table *table, const struct account_record *record,
+                   struct account **ret_account) {
     if ((table->count + 1) * 2 > table->capacity) {
         int error = table_grow(table);
         if (error)
@@ -121,9 +122,10 @@ static bool device_is_over(const struct device *device) {
            !outbox->purging;
 }
 
-/* Revoked devices are kept, to be told so when they come back, until their slot is needed. Messages hold slots only
- * while their targets are pending, and a revoked device's are discharged at once. */
-int account_device_add(struct account *account, const struct device_record *record, struct device **ret_device) {
+/* Revoked devices are kept, to be told so when they come back, until their slot is needed. Messages hold
+ * slots only while their targets are pending, and a revoked device's are discharged at once. */
+int account_device_add(struct account *account, const struct device_record *record,
+                       struct device **ret_device) {
     if (account_device(account, record->device))
         return -EEXIST;
     uint32_t slot = 0;

@@ -1,7 +1,7 @@
 /* core/account.h: the accounts and devices that are at home on a shard, in memory; and which shard that is.
  *
- * Threads: the table is its shard's; account_home is pure.  Memory: a hash table that grows; an account and its
- * devices are one allocation each, freed at removal. */
+ * Threads: the table is its shard's; account_home is pure.  Memory: a hash table that grows; an account and
+ * its devices are one allocation each, freed at removal. */
 #ifndef TERN_CORE_ACCOUNT_H
 #define TERN_CORE_ACCOUNT_H
 
@@ -50,13 +50,15 @@ uint64_t account_hash(uint64_t account);
 uint32_t account_home(uint64_t account, uint32_t shards);
 
 struct account *account_find(const struct account_table *table, uint64_t number);
-int account_insert(struct account_table *table, const struct account_record *record, struct account **ret_account);
+int account_insert(struct account_table *table, const struct account_record *record,
+                   struct account **ret_account);
 void account_remove(struct account_table *table, struct account *account);
 void account_table_fini(struct account_table *table);
 
 struct device *account_device(const struct account *account, uint16_t number);
 /* Adds a device; -ENOSPC: no slot free, -EEXIST: there already. */
-int account_device_add(struct account *account, const struct device_record *record, struct device **ret_device);
+int account_device_add(struct account *account, const struct device_record *record,
+                       struct device **ret_device);
 
 bool account_blocks(const struct account *account, uint64_t other);
 int account_block(struct account *account, uint64_t other, bool on); /* 0 or -ENOMEM; idempotent */

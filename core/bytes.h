@@ -1,4 +1,5 @@
-/* core/bytes.h: little- and big-endian numbers at any address. Unaligned loads of a fixed size become one instruction.
+/* core/bytes.h: little- and big-endian numbers at any address. Unaligned loads of a fixed size become one
+ * instruction.
  *
  * Threads: pure.  Memory: none. */
 #ifndef TERN_CORE_BYTES_H

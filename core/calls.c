@@ -12,7 +12,7 @@ void request_return(struct shard *shard, struct request *request) {
     switch_post(shard, request->from, &note);
 }
 
-/* --- accounts and devices --------------------------------------------------------------------------------------------- */
+/* --- accounts and devices ------------------------------------------------------------------------------- */
 
 static void close_sessions(struct account *account, uint16_t device_number, enum close_reason reason,
                            uint64_t *ret_count) {
@@ -98,7 +98,7 @@ static void queue_purge(struct shard *shard, struct request *request) {
         request_return(shard, request);
 }
 
-/* --- what people see -------------------------------------------------------------------------------------------------- */
+/* --- what people see ------------------------------------------------------------------------------------ */
 
 static void fill_row(const struct shard *shard, const struct device *device, const struct session *session,
                      struct status_row *row) {
@@ -148,7 +148,7 @@ static int show_connections(struct shard *shard, struct request *request) {
     return 0;
 }
 
-/* --- the switch as a whole ---------------------------------------------------------------------------------------------- */
+/* --- the switch as a whole ------------------------------------------------------------------------------ */
 
 static void drain(struct shard *shard, struct request *request) {
     if (!shard->draining)
@@ -164,8 +164,8 @@ static void drain(struct shard *shard, struct request *request) {
     shard->drain_request = request;
 }
 
-/* What the store has and no session is there for is on disk; receipts a full store did not take are repeated by their
- * devices, so they need not be waited for. */
+/* What the store has and no session is there for is on disk; receipts a full store did not take are repeated
+ * by their devices, so they need not be waited for. */
 void calls_check_drain(struct shard *shard) {
     struct request *request = shard->drain_request;
     if (!request || shard->session_count || shard->puts_out || shard->messages_out)
@@ -228,7 +228,7 @@ void calls_handle(struct shard *shard, struct request *request) {
     request_return(shard, request);
 }
 
-/* --- answers -------------------------------------------------------------------------------------------------------------- */
+/* --- answers -------------------------------------------------------------------------------------------- */
 
 static struct session *asking_session(struct shard *shard, const struct request *request) {
     struct session *session = request->last < shard->session_limit ? shard->sessions[request->last] : NULL;

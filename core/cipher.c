@@ -1,4 +1,5 @@
-/* The cipher states of core/noise.h: section 5.1 of the specification and the cipher functions of section 12. */
+/* The cipher states of core/noise.h: section 5.1 of the specification and the cipher functions of section
+ * 12. */
 #include <errno.h>
 #include <sodium.h>
 #include <string.h>
@@ -9,7 +10,8 @@
 
 #define NONCE_BYTES 12
 
-_Static_assert(sizeof(crypto_aead_aes256gcm_state) <= sizeof(((struct noise_cipher_state *)0)->aes), "room for AES keys");
+_Static_assert(sizeof(crypto_aead_aes256gcm_state) <= sizeof(((struct noise_cipher_state *)0)->aes),
+               "room for AES keys");
 _Static_assert(_Alignof(crypto_aead_aes256gcm_state) <= 16, "alignment of AES keys");
 
 int noise_init(void) {
@@ -24,7 +26,8 @@ static crypto_aead_aes256gcm_state *aes_of(struct noise_cipher_state *state) {
     return (crypto_aead_aes256gcm_state *)(void *)state->aes;
 }
 
-void noise_cipher_init(struct noise_cipher_state *state, enum noise_cipher cipher, const uint8_t key[NOISE_KEY_BYTES]) {
+void noise_cipher_init(struct noise_cipher_state *state, enum noise_cipher cipher,
+                       const uint8_t key[NOISE_KEY_BYTES]) {
     state->nonce = 0;
     state->cipher = (uint8_t)cipher;
     state->has_key = cipher != NOISE_PLAIN;
@@ -49,20 +52,20 @@ static void write_nonce(const struct noise_cipher_state *state, uint64_t number,
 }
 
 /* Detached, so that sealing in place needs no room but the tag's. */
-void noise_cipher_encrypt(struct noise_cipher_state *state, uint64_t number, const uint8_t *data, size_t data_bytes,
-                          uint8_t *text, size_t text_bytes) {
+void noise_cipher_encrypt(struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
+                          size_t data_bytes, uint8_t *text, size_t text_bytes) {
     uint8_t nonce[NONCE_BYTES];
     write_nonce(state, number, nonce);
     if (state->cipher == NOISE_AESGCM)
-        crypto_aead_aes256gcm_encrypt_detached_afternm(text, text + text_bytes, NULL, text, text_bytes, data, data_bytes,
-                                                       NULL, nonce, aes_of(state));
+        crypto_aead_aes256gcm_encrypt_detached_afternm(text, text + text_bytes, NULL, text, text_bytes, data,
+                                                       data_bytes, NULL, nonce, aes_of(state));
     else
-        crypto_aead_chacha20poly1305_ietf_encrypt_detached(text, text + text_bytes, NULL, text, text_bytes, data,
-                                                           data_bytes, NULL, nonce, state->key);
+        crypto_aead_chacha20poly1305_ietf_encrypt_detached(text, text + text_bytes, NULL, text, text_bytes,
+                                                           data, data_bytes, NULL, nonce, state->key);
 }
 
-int noise_cipher_decrypt(struct noise_cipher_state *state, uint64_t number, const uint8_t *data, size_t data_bytes,
-                         uint8_t *sealed, size_t sealed_bytes) {
+int noise_cipher_decrypt(struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
+                         size_t data_bytes, uint8_t *sealed, size_t sealed_bytes) {
     uint8_t nonce[NONCE_BYTES];
     if (sealed_bytes < NOISE_TAG_BYTES)
         return -EBADMSG;
@@ -70,12 +73,11 @@ int noise_cipher_decrypt(struct noise_cipher_state *state, uint64_t number, cons
     write_nonce(state, number, nonce);
     int result;
     if (state->cipher == NOISE_AESGCM)
-        result = crypto_aead_aes256gcm_decrypt_detached_afternm(sealed, NULL, sealed, text_bytes, sealed + text_bytes,
-                                                                data, data_bytes, nonce, aes_of(state));
+        result = crypto_aead_aes256gcm_decrypt_detached_afternm(
+            sealed, NULL, sealed, text_bytes, sealed + text_bytes, data, data_bytes, nonce, aes_of(state));
     else
-        result = crypto_aead_chacha20poly1305_ietf_decrypt_detached(sealed, NULL, sealed, text_bytes,
-                                                                    sealed + text_bytes, data, data_bytes, nonce,
-                                                                    state->key);
+        result = crypto_aead_chacha20poly1305_ietf_decrypt_detached(
+            sealed, NULL, sealed, text_bytes, sealed + text_bytes, data, data_bytes, nonce, state->key);
     return result == 0 ? 0 : -EBADMSG;
 }
 
@@ -87,7 +89,8 @@ size_t noise_seal(struct noise_cipher_state *state, uint8_t *text, size_t text_b
     return text_bytes + NOISE_TAG_BYTES;
 }
 
-int noise_open(struct noise_cipher_state *state, uint8_t *sealed, size_t sealed_bytes, size_t *ret_text_bytes) {
+int noise_open(struct noise_cipher_state *state, uint8_t *sealed, size_t sealed_bytes,
+               size_t *ret_text_bytes) {
     if (state->cipher == NOISE_PLAIN) {
         *ret_text_bytes = sealed_bytes;
         return 0;

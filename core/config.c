@@ -21,35 +21,36 @@ struct setting {
     enum setting_when when;
 };
 
-#define SETTING_N(field, value, low, high, moment, text)                                                               \
-    {.name = #field,                                                                                                   \
-     .fallback = #value,                                                                                               \
-     .help = text,                                                                                                     \
-     .min = low,                                                                                                       \
-     .max = high,                                                                                                      \
-     .offset = offsetof(struct config, field),                                                                         \
-     .kind = SETTING_NUMBER,                                                                                           \
+#define SETTING_N(field, value, low, high, moment, text)                                                     \
+    {.name = #field,                                                                                         \
+     .fallback = #value,                                                                                     \
+     .help = text,                                                                                           \
+     .min = low,                                                                                             \
+     .max = high,                                                                                            \
+     .offset = offsetof(struct config, field),                                                               \
+     .kind = SETTING_NUMBER,                                                                                 \
      .when = SETTING_##moment},
-#define SETTING_T(field, value, moment, text)                                                                          \
-    {.name = #field,                                                                                                   \
-     .fallback = value,                                                                                                \
-     .help = text,                                                                                                     \
-     .offset = offsetof(struct config, field),                                                                         \
-     .kind = SETTING_TEXT,                                                                                             \
+#define SETTING_T(field, value, moment, text)                                                                \
+    {.name = #field,                                                                                         \
+     .fallback = value,                                                                                      \
+     .help = text,                                                                                           \
+     .offset = offsetof(struct config, field),                                                               \
+     .kind = SETTING_TEXT,                                                                                   \
      .when = SETTING_##moment},
-#define SETTING_L(field, value, moment, text)                                                                          \
-    {.name = #field,                                                                                                   \
-     .fallback = value,                                                                                                \
-     .help = text,                                                                                                     \
-     .offset = offsetof(struct config, field),                                                                         \
-     .count_offset = offsetof(struct config, field##_count),                                                           \
-     .kind = SETTING_LIST,                                                                                             \
+#define SETTING_L(field, value, moment, text)                                                                \
+    {.name = #field,                                                                                         \
+     .fallback = value,                                                                                      \
+     .help = text,                                                                                           \
+     .offset = offsetof(struct config, field),                                                               \
+     .count_offset = offsetof(struct config, field##_count),                                                 \
+     .kind = SETTING_LIST,                                                                                   \
      .when = SETTING_##moment},
 
 static const struct setting settings[] = {SETTINGS(SETTING_N, SETTING_T, SETTING_L)};
 #define SETTING_COUNT (sizeof(settings) / sizeof(settings[0]))
 
-__attribute__((format(printf, 3, 4))) static int fail(char *ret_error, size_t error_bytes, const char *format, ...) {
+__attribute__((format(printf, 3, 4))) static int fail(char *ret_error, size_t error_bytes, const char *format,
+                                                      ...) {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(ret_error, error_bytes, format, arguments);
@@ -57,7 +58,7 @@ __attribute__((format(printf, 3, 4))) static int fail(char *ret_error, size_t er
     return -EINVAL;
 }
 
-/* --- values ------------------------------------------------------------------------------------------------------------ */
+/* --- values --------------------------------------------------------------------------------------------- */
 
 static uint64_t *number_of(struct config *config, const struct setting *setting) {
     return (uint64_t *)(void *)((char *)config + setting->offset);
@@ -71,7 +72,8 @@ static uint32_t *count_of(struct config *config, const struct setting *setting) 
     return (uint32_t *)(void *)((char *)config + setting->count_offset);
 }
 
-/* Lists start with their default in place 0 and a count of 0: config_list_count says 1 where that default is not empty. */
+/* Lists start with their default in place 0 and a count of 0: config_list_count says 1 where that default is
+ * not empty. */
 void config_defaults(struct config *config) {
     memset(config, 0, sizeof(*config));
     for (size_t i = 0; i < SETTING_COUNT; i++) {
@@ -89,8 +91,8 @@ uint32_t config_list_count(const char (*list)[CONFIG_TEXT_BYTES], uint32_t count
     return count == 1 && list[0][0] == '\0' ? 0 : count;
 }
 
-static int parse_number(const struct setting *setting, const char *value, uint64_t *ret_number, char *ret_error,
-                        size_t error_bytes) {
+static int parse_number(const struct setting *setting, const char *value, uint64_t *ret_number,
+                        char *ret_error, size_t error_bytes) {
     static const char suffixes[] = "kMG";
     char *end;
     errno = 0;
@@ -100,8 +102,8 @@ static int parse_number(const struct setting *setting, const char *value, uint64
     if (*end != '\0') {
         const char *suffix = strchr(suffixes, *end);
         if (!suffix || end[1] != '\0')
-            return fail(ret_error, error_bytes, "%s: \"%s\" is not a number (k, M and G may follow it)", setting->name,
-                        value);
+            return fail(ret_error, error_bytes, "%s: \"%s\" is not a number (k, M and G may follow it)",
+                        setting->name, value);
         for (const char *step = suffixes; step <= suffix; step++) {
             if (__builtin_mul_overflow(number, 1024ull, &number))
                 number = UINT64_MAX;
@@ -124,7 +126,8 @@ static const struct setting *find(const char *name) {
     return NULL;
 }
 
-int config_set(struct config *config, const char *name, const char *value, char *ret_error, size_t error_bytes) {
+int config_set(struct config *config, const char *name, const char *value, char *ret_error,
+               size_t error_bytes) {
     const struct setting *setting = find(name);
     if (!setting) {
         fail(ret_error, error_bytes, "%s: no such setting; ternd --help lists them", name);
@@ -145,7 +148,7 @@ int config_set(struct config *config, const char *name, const char *value, char 
     return 0;
 }
 
-/* --- checks ------------------------------------------------------------------------------------------------------------ */
+/* --- checks --------------------------------------------------------------------------------------------- */
 
 static bool is_power_of_two(uint64_t number) {
     return number && (number & (number - 1)) == 0;
@@ -157,7 +160,8 @@ static int check_addresses(const struct config *config, char *ret_error, size_t 
     uint32_t count = config_list_count(config->listen, config->listen_count);
     for (uint32_t i = 0; i < count; i++) {
         if (network_host_port(config->listen[i], host, sizeof(host), &port) < 0)
-            return fail(ret_error, error_bytes, "listen: \"%s\" is not ADDRESS:PORT, as 127.0.0.1:7440 or [::]:7440",
+            return fail(ret_error, error_bytes,
+                        "listen: \"%s\" is not ADDRESS:PORT, as 127.0.0.1:7440 or [::]:7440",
                         config->listen[i]);
     }
     uint32_t plain = config_list_count(config->plaintext_listen, config->plaintext_listen_count);
@@ -165,20 +169,22 @@ static int check_addresses(const struct config *config, char *ret_error, size_t 
         const char *text = config->plaintext_listen[i];
         if (network_host_port(text, host, sizeof(host), &port) < 0 ||
             (strncmp(host, "127.", 4) != 0 && strcmp(host, "::1") != 0))
-            return fail(ret_error, error_bytes, "plaintext_listen: \"%s\" is not a loopback ADDRESS:PORT", text);
+            return fail(ret_error, error_bytes, "plaintext_listen: \"%s\" is not a loopback ADDRESS:PORT",
+                        text);
     }
     if (count + plain == 0)
         return fail(ret_error, error_bytes, "listen: no address to listen on");
     return 0;
 }
 
-static int check_networks(const char *name, const char (*list)[CONFIG_TEXT_BYTES], uint32_t given, char *ret_error,
-                          size_t error_bytes) {
+static int check_networks(const char *name, const char (*list)[CONFIG_TEXT_BYTES], uint32_t given,
+                          char *ret_error, size_t error_bytes) {
     struct network network;
     uint32_t count = config_list_count(list, given);
     for (uint32_t i = 0; i < count; i++) {
         if (strcmp(list[i], "none") != 0 && network_parse(list[i], &network) < 0)
-            return fail(ret_error, error_bytes, "%s: \"%s\" is not a network, as 10.0.0.0/8 or fd00::/8", name, list[i]);
+            return fail(ret_error, error_bytes, "%s: \"%s\" is not a network, as 10.0.0.0/8 or fd00::/8",
+                        name, list[i]);
     }
     return 0;
 }
@@ -192,8 +198,8 @@ static int check_features(const struct config *config, char *ret_error, size_t e
         while (i < sizeof(known) / sizeof(known[0]) && strcmp(known[i], name) != 0)
             i++;
         if (i == sizeof(known) / sizeof(known[0]))
-            return fail(ret_error, error_bytes, "ring_without: \"%s\" is none of recv_multishot, min_wait, defer_taskrun",
-                        name);
+            return fail(ret_error, error_bytes,
+                        "ring_without: \"%s\" is none of recv_multishot, min_wait, defer_taskrun", name);
     }
     return 0;
 }
@@ -201,22 +207,25 @@ static int check_features(const struct config *config, char *ret_error, size_t e
 int config_check(const struct config *config, char *ret_error, size_t error_bytes) {
     uint16_t cores[CONFIG_CORES_MAX];
     if (!is_power_of_two(config->buffers))
-        return fail(ret_error, error_bytes, "buffers: %llu is not a power of two", (unsigned long long)config->buffers);
+        return fail(ret_error, error_bytes, "buffers: %llu is not a power of two",
+                    (unsigned long long)config->buffers);
     if (!is_power_of_two(config->lane_slots))
         return fail(ret_error, error_bytes, "lane_slots: %llu is not a power of two",
                     (unsigned long long)config->lane_slots);
     if (config->idle_s <= config->ping_s)
-        return fail(ret_error, error_bytes, "idle_s: has to be more than ping_s, or every idle connection is closed");
+        return fail(ret_error, error_bytes,
+                    "idle_s: has to be more than ping_s, or every idle connection is closed");
     if (config->ring_completions < config->ring_entries)
         return fail(ret_error, error_bytes, "ring_completions: has to be at least ring_entries");
     if (config_cores(config->cores, cores, CONFIG_CORES_MAX) < 0)
         return fail(ret_error, error_bytes, "cores: \"%s\" is not a list of cores, as 0,2-3", config->cores);
     int error = check_addresses(config, ret_error, error_bytes);
     if (!error)
-        error = check_networks("address_exempt", config->address_exempt, config->address_exempt_count, ret_error,
-                               error_bytes);
+        error = check_networks("address_exempt", config->address_exempt, config->address_exempt_count,
+                               ret_error, error_bytes);
     if (!error)
-        error = check_networks("proxy_from", config->proxy_from, config->proxy_from_count, ret_error, error_bytes);
+        error = check_networks("proxy_from", config->proxy_from, config->proxy_from_count, ret_error,
+                               error_bytes);
     return error ? error : check_features(config, ret_error, error_bytes);
 }
 
@@ -257,7 +266,7 @@ int config_cores(const char *text, uint16_t *ret_cores, uint32_t capacity) {
     return (int)count;
 }
 
-/* --- reload ------------------------------------------------------------------------------------------------------------ */
+/* --- reload --------------------------------------------------------------------------------------------- */
 
 static size_t setting_bytes(const struct setting *setting) {
     if (setting->kind == SETTING_NUMBER)
@@ -279,12 +288,13 @@ unsigned config_reload(struct config *config, const struct config *from) {
         }
         memcpy(to, value, setting_bytes(setting));
         if (setting->kind == SETTING_LIST)
-            memcpy((char *)config + setting->count_offset, (const char *)from + setting->count_offset, sizeof(uint32_t));
+            memcpy((char *)config + setting->count_offset, (const char *)from + setting->count_offset,
+                   sizeof(uint32_t));
     }
     return others;
 }
 
-/* --- the table as text -------------------------------------------------------------------------------------------------- */
+/* --- the table as text ---------------------------------------------------------------------------------- */
 
 struct writer {
     char *text;
@@ -303,7 +313,8 @@ __attribute__((format(printf, 2, 3))) static void put(struct writer *writer, con
 static void range_text(const struct setting *setting, char *out, size_t out_bytes) {
     out[0] = '\0';
     if (setting->kind == SETTING_NUMBER)
-        snprintf(out, out_bytes, "%llu .. %llu", (unsigned long long)setting->min, (unsigned long long)setting->max);
+        snprintf(out, out_bytes, "%llu .. %llu", (unsigned long long)setting->min,
+                 (unsigned long long)setting->max);
     else if (setting->kind == SETTING_LIST)
         snprintf(out, out_bytes, "repeatable");
 }
@@ -314,8 +325,8 @@ static void describe(struct writer *writer, enum config_style style, const struc
     range_text(setting, range, sizeof(range));
     switch (style) {
     case CONFIG_SAMPLE:
-        put(writer, "\n# %s\n# %s%s%s\n#%s = %s\n", setting->help, range, range[0] ? "; " : "", when, setting->name,
-            setting->fallback);
+        put(writer, "\n# %s\n# %s%s%s\n#%s = %s\n", setting->help, range, range[0] ? "; " : "", when,
+            setting->name, setting->fallback);
         break;
     case CONFIG_HELP:
         put(writer, "  %-24s %s (default: %s%s%s)\n", setting->name, setting->help,
@@ -323,7 +334,8 @@ static void describe(struct writer *writer, enum config_style style, const struc
         break;
     case CONFIG_MAN:
         put(writer, ".TP\n.BR %s \" (default: %s)\"\n%s. %s%s%s.\n", setting->name,
-            setting->fallback[0] ? setting->fallback : "empty", setting->help, range, range[0] ? "; " : "", when);
+            setting->fallback[0] ? setting->fallback : "empty", setting->help, range, range[0] ? "; " : "",
+            when);
         break;
     case CONFIG_MARKDOWN:
         put(writer, "| `%s` | %s%s%s | %s | %s | %s |\n", setting->name, setting->fallback[0] ? "`" : "",
@@ -335,7 +347,8 @@ static void describe(struct writer *writer, enum config_style style, const struc
 size_t config_describe(enum config_style style, char *text, size_t text_bytes) {
     struct writer writer = {.text = text, .bytes = text_bytes};
     if (style == CONFIG_SAMPLE)
-        put(&writer, "# Settings of ternd, all with their defaults. Numbers may end in k, M or G (powers of 1024).\n");
+        put(&writer,
+            "# Settings of ternd, all with their defaults. Numbers may end in k, M or G (powers of 1024).\n");
     if (style == CONFIG_MARKDOWN)
         put(&writer, "| setting | default | range | when | what |\n|---|---|---|---|---|\n");
     for (size_t i = 0; i < SETTING_COUNT; i++)

@@ -46,11 +46,12 @@ static bool is_fixed(const struct frame *frame, size_t frame_bytes) {
     return frame->frame_bytes == frame_bytes && frame->flags == 0;
 }
 
-/* --- message ------------------------------------------------------------------------------------------------------ */
+/* --- message -------------------------------------------------------------------------------------------- */
 
 int frame_read_message(const struct frame *frame, struct frame_message *ret) {
     const uint8_t *at = frame->bytes;
-    if (frame->frame_bytes < FRAME_MESSAGE_BYTES || (frame->flags & ~MESSAGE_FIRST) || bytes_get16(at + 54) != 0)
+    if (frame->frame_bytes < FRAME_MESSAGE_BYTES || (frame->flags & ~MESSAGE_FIRST) ||
+        bytes_get16(at + 54) != 0)
         return -EPROTO;
     *ret = (struct frame_message){
         .ttl_s = bytes_get32(at + 4),
@@ -74,8 +75,8 @@ bool frame_message_is_bare(const struct frame *frame) {
 }
 
 size_t frame_write_message(uint8_t *out, const struct frame_message *message) {
-    size_t frame_bytes =
-        write_header(out, FRAME_MESSAGE_BYTES + message->payload_bytes, FRAME_MESSAGE, message->first ? MESSAGE_FIRST : 0);
+    size_t frame_bytes = write_header(out, FRAME_MESSAGE_BYTES + message->payload_bytes, FRAME_MESSAGE,
+                                      message->first ? MESSAGE_FIRST : 0);
     bytes_put32(out + 4, message->ttl_s);
     bytes_put64(out + 8, message->id.to);
     bytes_put64(out + 16, message->id.number);
@@ -91,7 +92,8 @@ size_t frame_write_message(uint8_t *out, const struct frame_message *message) {
     return frame_bytes;
 }
 
-void frame_accept_message(uint8_t *frame_bytes, const struct message_id *id, uint32_t ttl_s, uint64_t accepted_ms) {
+void frame_accept_message(uint8_t *frame_bytes, const struct message_id *id, uint32_t ttl_s,
+                          uint64_t accepted_ms) {
     frame_bytes[3] = 0;
     bytes_put32(frame_bytes + 4, ttl_s);
     bytes_put64(frame_bytes + 24, id->epoch);
@@ -104,7 +106,7 @@ bool message_id_same_key(const struct message_id *a, const struct message_id *b)
     return a->from == b->from && a->to == b->to && a->epoch == b->epoch && a->from_device == b->from_device;
 }
 
-/* --- receipt, mark, confirm ---------------------------------------------------------------------------------------- */
+/* --- receipt, mark, confirm ----------------------------------------------------------------------------- */
 
 static uint8_t range_flags_allowed(uint8_t type) {
     if (type == FRAME_RECEIPT)
@@ -128,7 +130,8 @@ int frame_read_range(const struct frame *frame, struct frame_range *ret) {
         .last = bytes_get64(at + 32),
         .time_ms = bytes_get64(at + 40),
     };
-    if (range.id.number == 0 || range.last < range.id.number || (frame->type != FRAME_RECEIPT && range.time_ms))
+    if (range.id.number == 0 || range.last < range.id.number ||
+        (frame->type != FRAME_RECEIPT && range.time_ms))
         return -EPROTO;
     *ret = range;
     return 0;
@@ -146,7 +149,7 @@ size_t frame_write_range(uint8_t *out, enum frame_type type, uint8_t flags, cons
     return write_header(out, FRAME_RECEIPT_BYTES, type, flags);
 }
 
-/* --- link, login, welcome ------------------------------------------------------------------------------------------ */
+/* --- link, login, welcome ------------------------------------------------------------------------------- */
 
 int frame_read_link(const struct frame *frame, struct frame_link *ret) {
     static const uint8_t no_code[FRAME_CODE_BYTES];
@@ -208,7 +211,7 @@ size_t frame_write_welcome(uint8_t *out, const struct frame_welcome *welcome) {
     return write_header(out, (size_t)WELCOME_BYTES + welcome->name_bytes, FRAME_WELCOME, 0);
 }
 
-/* --- the small ones ------------------------------------------------------------------------------------------------- */
+/* --- the small ones ------------------------------------------------------------------------------------- */
 
 int frame_read_ack(const struct frame *frame, uint64_t *ret_count) {
     if (!is_fixed(frame, ACK_BYTES) || bytes_get32(frame->bytes + 4) != 0)

@@ -1,8 +1,10 @@
-/* core/frame.h: the frames, the protocol items inside a record. Layouts are those of docs/PROTOCOL.md, "Frames".
+/* core/frame.h: the frames, the protocol items inside a record. Layouts are those of docs/PROTOCOL.md,
+ * "Frames".
  *
- * Every frame starts with the same 4-byte header; all numbers are little-endian and unaligned. A message frame has one
- * layout in both directions: the sender leaves zero what the switch fills in, so the switch accepts a message by
- * writing a few fields in place and hands the same bytes to every target, to the store and back out of it.
+ * Every frame starts with the same 4-byte header; all numbers are little-endian and unaligned. A message
+ * frame has one layout in both directions: the sender leaves zero what the switch fills in, so the switch
+ * accepts a message by writing a few fields in place and hands the same bytes to every target, to the store
+ * and back out of it.
  *
  * Threads: pure functions, any thread.  Memory: nothing is allocated, views point into the caller's bytes. */
 #ifndef TERN_CORE_FRAME_H
@@ -13,7 +15,7 @@
 #include <stdint.h>
 
 #define FRAME_HEADER_BYTES 4
-#define FRAME_BYTES_MAX 65515 /* header included: the most that fits one record, 65535 - 16 tag - 4 spare */
+#define FRAME_BYTES_MAX 65515  /* header included: the most that fits one record, 65535 - 16 tag - 4 spare */
 #define FRAME_MESSAGE_BYTES 56 /* message frame without its payload, header included */
 #define FRAME_RECEIPT_BYTES 56
 #define FRAME_PAYLOAD_BYTES_MAX (FRAME_BYTES_MAX - FRAME_MESSAGE_BYTES)
@@ -21,23 +23,23 @@
 #define FRAME_CODE_BYTES 16 /* one-time link code */
 
 enum frame_type {
-    FRAME_LINK = 1,      /* device -> switch: first frame of a new device */
-    FRAME_LOGIN = 2,     /* device -> switch: first frame of a known device */
-    FRAME_WELCOME = 3,   /* switch -> device: answer to both */
-    FRAME_MESSAGE = 4,   /* both ways; an item when it comes from the switch */
-    FRAME_RECEIPT = 5,   /* switch -> device: ticks; an item */
-    FRAME_ACK = 6,       /* device -> switch: the first n items of this session are safe here */
-    FRAME_MARK = 7,      /* device -> switch: delivered (repeated after a reconnect) or read, as ranges */
-    FRAME_CONFIRM = 8,   /* switch -> device: that mark or acknowledgement need not be repeated any more */
-    FRAME_REFUSED = 9,   /* switch -> device: that message was not accepted, and why */
-    FRAME_PING = 10,     /* both ways */
-    FRAME_PONG = 11,     /* both ways: the ping's body comes back */
-    FRAME_LOOKUP = 12,   /* device -> switch: which account has this name, which name has this account */
-    FRAME_ACCOUNT = 13,  /* switch -> device: answer to lookup */
-    FRAME_BLOCK = 14,    /* device -> switch: block or unblock an account */
-    FRAME_BLOCKED = 15,  /* switch -> device: the block is stored, or why not */
+    FRAME_LINK = 1,       /* device -> switch: first frame of a new device */
+    FRAME_LOGIN = 2,      /* device -> switch: first frame of a known device */
+    FRAME_WELCOME = 3,    /* switch -> device: answer to both */
+    FRAME_MESSAGE = 4,    /* both ways; an item when it comes from the switch */
+    FRAME_RECEIPT = 5,    /* switch -> device: ticks; an item */
+    FRAME_ACK = 6,        /* device -> switch: the first n items of this session are safe here */
+    FRAME_MARK = 7,       /* device -> switch: delivered (repeated after a reconnect) or read, as ranges */
+    FRAME_CONFIRM = 8,    /* switch -> device: that mark or acknowledgement need not be repeated any more */
+    FRAME_REFUSED = 9,    /* switch -> device: that message was not accepted, and why */
+    FRAME_PING = 10,      /* both ways */
+    FRAME_PONG = 11,      /* both ways: the ping's body comes back */
+    FRAME_LOOKUP = 12,    /* device -> switch: which account has this name, which name has this account */
+    FRAME_ACCOUNT = 13,   /* switch -> device: answer to lookup */
+    FRAME_BLOCK = 14,     /* device -> switch: block or unblock an account */
+    FRAME_BLOCKED = 15,   /* switch -> device: the block is stored, or why not */
     FRAME_RECONNECT = 16, /* switch -> device: come back after so many ms; the switch closes next */
-    FRAME_CLOSE = 17,    /* both ways: why the connection is closed; the last frame */
+    FRAME_CLOSE = 17,     /* both ways: why the connection is closed; the last frame */
 };
 
 /* Bits of a receipt's flags; also of a mark's, where only DELIVERED and READ are allowed. */
@@ -69,7 +71,8 @@ struct message_id {
     uint16_t from_device;
 };
 
-/* Body of FRAME_MESSAGE. From a device: epoch, from, accepted_ms, from_device are zero, the session knows them. */
+/* Body of FRAME_MESSAGE. From a device: epoch, from, accepted_ms, from_device are zero, the session knows
+ * them. */
 struct frame_message {
     struct message_id id;
     uint32_t ttl_s;        /* time to live in seconds; 0: the switch's default, filled in by it */
@@ -85,7 +88,7 @@ struct frame_message {
 struct frame_range {
     struct message_id id; /* number: the first of the range */
     uint64_t last;        /* the last, >= id.number */
-    uint64_t time_ms;     /* UTC, the switch's clock when it was acknowledged or read; 0 in marks and confirms */
+    uint64_t time_ms; /* UTC, the switch's clock when it was acknowledged or read; 0 in marks and confirms */
 };
 
 struct frame_link { /* FRAME_LINK: code set; FRAME_LOGIN: code zero, device set */
@@ -99,8 +102,9 @@ struct frame_welcome {
     uint64_t account;
     uint64_t server_ms;
     uint32_t payload_bytes_max;
-    uint32_t unticked_max; /* messages a session may have without a sent tick before the switch stops reading it */
-    uint32_t ping_s;       /* silence after which the switch pings */
+    uint32_t
+        unticked_max; /* messages a session may have without a sent tick before the switch stops reading it */
+    uint32_t ping_s;  /* silence after which the switch pings */
     uint16_t device;
     uint8_t name_bytes;
     const char *name; /* not terminated */
@@ -109,8 +113,9 @@ struct frame_welcome {
 struct frame_refused {
     uint64_t to;
     uint64_t number;
-    uint32_t retry_ms; /* 0: final, the message failed; else: send it again after so long, before anything newer */
-    uint16_t reason;   /* enum refusal of core/reason.h */
+    uint32_t
+        retry_ms; /* 0: final, the message failed; else: send it again after so long, before anything newer */
+    uint16_t reason; /* enum refusal of core/reason.h */
 };
 
 struct frame_lookup { /* FRAME_LOOKUP and FRAME_ACCOUNT */
@@ -143,13 +148,13 @@ int frame_read_link(const struct frame *frame, struct frame_link *ret);   /* lin
 int frame_read_welcome(const struct frame *frame, struct frame_welcome *ret);
 int frame_read_ack(const struct frame *frame, uint64_t *ret_count);
 int frame_read_refused(const struct frame *frame, struct frame_refused *ret);
-int frame_read_ping(const struct frame *frame, uint64_t *ret_opaque); /* ping, pong */
+int frame_read_ping(const struct frame *frame, uint64_t *ret_opaque);       /* ping, pong */
 int frame_read_lookup(const struct frame *frame, struct frame_lookup *ret); /* lookup, account */
 int frame_read_block(const struct frame *frame, struct frame_block *ret);   /* block, blocked */
 int frame_read_close(const struct frame *frame, struct frame_close *ret);   /* close, reconnect */
 
-/* Writers: put a whole frame at out, which must have room (the fixed sizes below, FRAME_MESSAGE_BYTES + payload for a
- * message), and return its bytes. */
+/* Writers: put a whole frame at out, which must have room (the fixed sizes below, FRAME_MESSAGE_BYTES +
+ * payload for a message), and return its bytes. */
 #define FRAME_SMALL_BYTES_MAX 128 /* room that is enough for every frame but a message */
 size_t frame_write_message(uint8_t *out, const struct frame_message *message);
 size_t frame_write_range(uint8_t *out, enum frame_type type, uint8_t flags, const struct frame_range *range);
@@ -162,10 +167,12 @@ size_t frame_write_lookup(uint8_t *out, enum frame_type type, const struct frame
 size_t frame_write_block(uint8_t *out, enum frame_type type, const struct frame_block *block);
 size_t frame_write_close(uint8_t *out, enum frame_type type, const struct frame_close *close);
 
-/* True where what the switch fills in (offsets 24 to 49) is zero, as it has to be in a message from a device. */
+/* True where what the switch fills in (offsets 24 to 49) is zero, as it has to be in a message from a
+ * device. */
 bool frame_message_is_bare(const struct frame *frame);
 /* Fills in what the switch adds to an accepted message, in place. */
-void frame_accept_message(uint8_t *frame_bytes, const struct message_id *id, uint32_t ttl_s, uint64_t accepted_ms);
+void frame_accept_message(uint8_t *frame_bytes, const struct message_id *id, uint32_t ttl_s,
+                          uint64_t accepted_ms);
 
 /* True where both name the same sending device, epoch and addressed account; the number is not compared. */
 bool message_id_same_key(const struct message_id *a, const struct message_id *b);

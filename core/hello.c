@@ -28,7 +28,8 @@ void hello_write_server(uint8_t out[HELLO_BYTES], const struct hello_server *hel
     bytes_put32(out + 12, 0);
 }
 
-int hello_read_client(const uint8_t bytes[HELLO_BYTES], struct hello_client *ret_hello, bool *ret_reserved_clear) {
+int hello_read_client(const uint8_t bytes[HELLO_BYTES], struct hello_client *ret_hello,
+                      bool *ret_reserved_clear) {
     if (memcmp(bytes, magic, sizeof(magic)) != 0)
         return -EPROTO;
     *ret_hello = (struct hello_client){
@@ -75,7 +76,8 @@ static enum noise_cipher choose_cipher(uint8_t offered, bool aes) {
 }
 
 /* The version is judged first: another version may have put other things where this one reserves bits. */
-struct hello_server hello_choose(const struct hello_client *client, bool reserved_clear, bool plaintext, bool aes) {
+struct hello_server hello_choose(const struct hello_client *client, bool reserved_clear, bool plaintext,
+                                 bool aes) {
     struct hello_server answer = {
         .status = (uint8_t)judge(client, reserved_clear, plaintext),
         .pattern = client->pattern,

@@ -1,5 +1,6 @@
-/* core/hello.h: the two hellos that open a connection, 16 bytes each way; docs/PROTOCOL.md, "Hello". Both together are
- * the Noise prologue, so that nobody on the way can turn down version, pattern or cipher unnoticed.
+/* core/hello.h: the two hellos that open a connection, 16 bytes each way; docs/PROTOCOL.md, "Hello". Both
+ * together are the Noise prologue, so that nobody on the way can turn down version, pattern or cipher
+ * unnoticed.
  *
  * Threads: pure functions, any thread.  Memory: the caller's. */
 #ifndef TERN_CORE_HELLO_H
@@ -42,11 +43,15 @@ struct hello_server {
 
 void hello_write_client(uint8_t out[HELLO_BYTES], const struct hello_client *hello);
 void hello_write_server(uint8_t out[HELLO_BYTES], const struct hello_server *hello);
-/* Readers: 0; -EPROTO where it is no tern hello. What else is wrong with a client's hello is hello_choose's to say. */
-int hello_read_client(const uint8_t bytes[HELLO_BYTES], struct hello_client *ret_hello, bool *ret_reserved_clear);
+/* Readers: 0; -EPROTO where it is no tern hello. What else is wrong with a client's hello is hello_choose's
+ * to say. */
+int hello_read_client(const uint8_t bytes[HELLO_BYTES], struct hello_client *ret_hello,
+                      bool *ret_reserved_clear);
 int hello_read_server(const uint8_t bytes[HELLO_BYTES], struct hello_server *ret_hello);
-/* The switch's answer; its status says whether the connection goes on. plaintext: came over a plaintext listener, where
- * nothing but the plaintext pattern is taken, and nowhere else. aes: AES-GCM is available here. */
-struct hello_server hello_choose(const struct hello_client *client, bool reserved_clear, bool plaintext, bool aes);
+/* The switch's answer; its status says whether the connection goes on. plaintext: came over a plaintext
+ * listener, where nothing but the plaintext pattern is taken, and nowhere else. aes: AES-GCM is available
+ * here. */
+struct hello_server hello_choose(const struct hello_client *client, bool reserved_clear, bool plaintext,
+                                 bool aes);
 
 #endif

@@ -6,10 +6,10 @@
 
 #include "core/must.h"
 
-#define KEPT_MIN 64   /* notes an outlet has room for when it first has to keep some */
+#define KEPT_MIN 64     /* notes an outlet has room for when it first has to keep some */
 #define TAKE_RUN_MAX 64 /* notes taken from one producer before the next has its turn */
 
-/* --- one lane ---------------------------------------------------------------------------------------------------------- */
+/* --- one lane ------------------------------------------------------------------------------------------- */
 
 /* Slots come from calloc: pages that were never used cost no memory. */
 int lane_init(struct lane *lane, uint32_t capacity) {
@@ -71,7 +71,7 @@ bool lane_empty(struct lane *lane) {
     return atomic_load(&lane->tail) == atomic_load_explicit(&lane->head, memory_order_relaxed);
 }
 
-/* --- the matrix -------------------------------------------------------------------------------------------------------- */
+/* --- the matrix ----------------------------------------------------------------------------------------- */
 
 /* A lane and what did not fit: a ring that grows. [producer] */
 struct outlet {
@@ -151,7 +151,7 @@ uint32_t lanes_parties(const struct lanes *lanes) {
     return lanes->count;
 }
 
-/* --- producer ----------------------------------------------------------------------------------------------------------- */
+/* --- producer ------------------------------------------------------------------------------------------- */
 
 static void keep(struct outlet *outlet, const struct note *note) {
     if (outlet->kept_count == outlet->kept_capacity) {
@@ -195,7 +195,8 @@ static void push_kept(struct party *party, struct outlet *outlet) {
     }
 }
 
-void lanes_publish(struct lanes *lanes, uint32_t from, void (*ring)(void *context, uint32_t party), void *context) {
+void lanes_publish(struct lanes *lanes, uint32_t from, void (*ring)(void *context, uint32_t party),
+                   void *context) {
     struct party *party = &lanes->parties[from];
     uint32_t still_dirty = 0;
     for (uint32_t i = 0; i < party->dirty_count; i++) {
@@ -206,8 +207,8 @@ void lanes_publish(struct lanes *lanes, uint32_t from, void (*ring)(void *contex
         outlet->dirty = outlet->kept_count > 0;
         if (outlet->dirty)
             party->dirty[still_dirty++] = to;
-        /* The consumer sets its flag and then looks at the lane; here it is the other way round. All four accesses are
-         * sequentially consistent, so one of the two sees the other's. */
+        /* The consumer sets its flag and then looks at the lane; here it is the other way round. All four
+         * accesses are sequentially consistent, so one of the two sees the other's. */
         _Atomic bool *sleeping = &lanes->parties[to].sleeping;
         if (published && atomic_load(sleeping) && atomic_exchange(sleeping, false))
             ring(context, to);
@@ -219,7 +220,7 @@ uint32_t lanes_kept(struct lanes *lanes, uint32_t from) {
     return lanes->parties[from].kept_count;
 }
 
-/* --- consumer ----------------------------------------------------------------------------------------------------------- */
+/* --- consumer ------------------------------------------------------------------------------------------- */
 
 bool lanes_take(struct lanes *lanes, uint32_t to, struct note *ret_note, uint32_t *ret_from) {
     struct party *party = &lanes->parties[to];

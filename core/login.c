@@ -27,7 +27,7 @@ int login_first_frame(struct session *session, const struct frame *frame, size_t
     return 0;
 }
 
-/* --- moving home ------------------------------------------------------------------------------------------------------ */
+/* --- moving home ---------------------------------------------------------------------------------------- */
 
 /* What is left goes along in memory that is the target's: receive buffers stay with their ring. */
 static int take_along(struct session *session, uint32_t target, const struct chunk *rest) {
@@ -66,7 +66,7 @@ void login_move(struct session *session, const struct chunk *rest) {
     port_move(shard, conn, target, move);
 }
 
-/* --- at home ------------------------------------------------------------------------------------------------------------ */
+/* --- at home -------------------------------------------------------------------------------------------- */
 
 static void welcome(struct session *session, struct device *device) {
     struct shard *shard = session->shard;
@@ -155,7 +155,8 @@ static enum close_reason link_reason(int status) {
     }
 }
 
-/* The device is recorded even where its session is gone by now: it links again with the same code and gets the same. */
+/* The device is recorded even where its session is gone by now: it links again with the same code and gets
+ * the same. */
 void session_linked(struct session *session, struct request *request) {
     struct shard *shard = session->shard;
     if (request->status < 0) {

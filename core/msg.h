@@ -1,10 +1,12 @@
 /* core/msg.h: what travels in lanes between the threads of the switch.
  *
- * A note is one 64-byte slot, by value. What is larger goes by pointer: a message (its payload stays in the receive
- * buffer of the shard that accepted it), a request (to a store thread or to a shard, and back to who made it), a move.
- * Ownership goes with the note: after the push only the receiver touches what the note points to.
+ * A note is one 64-byte slot, by value. What is larger goes by pointer: a message (its payload stays in the
+ * receive buffer of the shard that accepted it), a request (to a store thread or to a shard, and back to who
+ * made it), a move. Ownership goes with the note: after the push only the receiver touches what the note
+ * points to.
  *
- * Threads: see each note.  Memory: a message comes from its owner shard's pool and goes home to it in NOTE_MESSAGE_HOME. */
+ * Threads: see each note.  Memory: a message comes from its owner shard's pool and goes home to it in
+ * NOTE_MESSAGE_HOME. */
 #ifndef TERN_CORE_MSG_H
 #define TERN_CORE_MSG_H
 
@@ -15,8 +17,8 @@
 
 enum { BUF_RING = 1, BUF_HEAP = 2 };
 
-/* A receive buffer or a heap block that takes its place. refs is touched by the owner shard alone; at 0 a ring buffer
- * goes back to its ring (port_buf_give_back), a heap block is freed. */
+/* A receive buffer or a heap block that takes its place. refs is touched by the owner shard alone; at 0 a
+ * ring buffer goes back to its ring (port_buf_give_back), a heap block is freed. */
 struct buf {
     uint8_t *data;
     uint32_t capacity;
@@ -29,35 +31,36 @@ struct buf {
 /* One accepted message on its way to the devices of one account. [the shard that holds it] */
 struct message {
     struct message *next;
-    struct buf *buf;     /* one reference of it is this message's; dropped by the owner shard */
-    uint8_t *frame;      /* the whole frame as it goes to the targets, inside buf */
+    struct buf *buf; /* one reference of it is this message's; dropped by the owner shard */
+    uint8_t *frame;  /* the whole frame as it goes to the targets, inside buf */
     uint32_t frame_bytes;
-    uint16_t owner;      /* shard whose pool and buffer it is */
-    uint16_t pending;    /* targets neither acknowledged nor committed yet */
-    uint16_t holders;    /* outbox items that still need the bytes */
-    uint16_t puts;       /* of them, those a store thread is reading: the bytes must not move */
-    bool refused;        /* some target could not take it: no sent tick */
-    bool first;          /* MESSAGE_FIRST */
-    bool own_copy;       /* for the sender's other devices: never makes delivered */
-    bool stored;         /* some target has it committed */
-    uint32_t acked;      /* bit per device slot of the account: acknowledged before all were discharged */
+    uint16_t owner;   /* shard whose pool and buffer it is */
+    uint16_t pending; /* targets neither acknowledged nor committed yet */
+    uint16_t holders; /* outbox items that still need the bytes */
+    uint16_t puts;    /* of them, those a store thread is reading: the bytes must not move */
+    bool refused;     /* some target could not take it: no sent tick */
+    bool first;       /* MESSAGE_FIRST */
+    bool own_copy;    /* for the sender's other devices: never makes delivered */
+    bool stored;      /* some target has it committed */
+    uint32_t acked;   /* bit per device slot of the account: acknowledged before all were discharged */
     struct message_id id;
 };
 
 enum note_kind {
-    NOTE_MESSAGE = 1,   /* sender's home -> recipient's home */
-    NOTE_MESSAGE_HOME,  /* back to the owner: give back the buffer, free the message */
-    NOTE_RECEIPT,       /* recipient's home -> sender's home */
-    NOTE_SETTLED,       /* sender's home -> recipient's home: every device of the sender has it or it is committed */
-    NOTE_REFUSED,       /* recipient's home -> sender's home */
-    NOTE_MOVE,          /* a connection goes to its home shard */
-    NOTE_PUT,           /* shard -> store: append to a device's queue */
-    NOTE_PUT_DONE,      /* store -> shard: committed and fsynced, or not (status) */
-    NOTE_DELETE,        /* shard -> store: discharged and settled, delete */
-    NOTE_REQUEST,       /* anyone -> store or shard */
-    NOTE_REQUEST_DONE,  /* and back */
-    NOTE_BUF_HOME,      /* a lent buffer reference comes back on its own */
-    NOTE_WAKE,          /* nothing but a reason to look */
+    NOTE_MESSAGE = 1,  /* sender's home -> recipient's home */
+    NOTE_MESSAGE_HOME, /* back to the owner: give back the buffer, free the message */
+    NOTE_RECEIPT,      /* recipient's home -> sender's home */
+    NOTE_SETTLED,  /* sender's home -> recipient's home: every device of the sender has it or it is committed
+                    */
+    NOTE_REFUSED,  /* recipient's home -> sender's home */
+    NOTE_MOVE,     /* a connection goes to its home shard */
+    NOTE_PUT,      /* shard -> store: append to a device's queue */
+    NOTE_PUT_DONE, /* store -> shard: committed and fsynced, or not (status) */
+    NOTE_DELETE,   /* shard -> store: discharged and settled, delete */
+    NOTE_REQUEST,  /* anyone -> store or shard */
+    NOTE_REQUEST_DONE, /* and back */
+    NOTE_BUF_HOME,     /* a lent buffer reference comes back on its own */
+    NOTE_WAKE,         /* nothing but a reason to look */
 };
 
 struct outbox_item;
@@ -65,16 +68,16 @@ struct request;
 struct session_move;
 
 struct note {
-    uint8_t kind;   /* enum note_kind */
-    uint8_t flags;  /* enum receipt_flags */
+    uint8_t kind;    /* enum note_kind */
+    uint8_t flags;   /* enum receipt_flags */
     uint16_t device; /* of the account the note is about: who acknowledged; the target of a put */
-    int32_t status; /* 0 or negative errno; REFUSED: enum refusal */
+    int32_t status;  /* 0 or negative errno; REFUSED: enum refusal */
     union {
         struct message *message;
         struct request *request;
         struct session_move *move;
         struct buf *buf;
-        struct { /* RECEIPT, SETTLED, REFUSED */
+        struct {                  /* RECEIPT, SETTLED, REFUSED */
             struct message_id id; /* number: first */
             uint64_t last;
             union {
@@ -136,30 +139,32 @@ enum request_kind {
     REQUEST_BLOCK,           /* in: account (who blocks), other, value 1 on, 0 off */
     REQUEST_LOOKUP,          /* in: name, or account when name is empty; out: account, name, value = flags */
     /* to the account's environment */
-    REQUEST_FETCH,           /* in: account, device_number, first; out: entries[] up to value of them, paged in */
-    REQUEST_PURGE,           /* in: account, device_number, first, last; out: entries[] */
-    REQUEST_EXPIRED,         /* store -> shard: account, device_number, entries[]; returned as done */
-    REQUEST_CHECK,           /* out: value = records read, text = first fault, status -EUCLEAN where damaged */
-    REQUEST_BACKUP,          /* in: text = folder that must not exist */
+    REQUEST_FETCH,   /* in: account, device_number, first; out: entries[] up to value of them, paged in */
+    REQUEST_PURGE,   /* in: account, device_number, first, last; out: entries[] */
+    REQUEST_EXPIRED, /* store -> shard: account, device_number, entries[]; returned as done */
+    REQUEST_CHECK,   /* out: value = records read, text = first fault, status -EUCLEAN where damaged */
+    REQUEST_BACKUP,  /* in: text = folder that must not exist */
     /* admin -> shard */
-    REQUEST_APPLY_ACCOUNT,   /* in: account_record, devices: put into the shard's tables, or change what is there */
-    REQUEST_APPLY_REMOVE,    /* in: account: close its sessions, forget it */
-    REQUEST_APPLY_REVOKE,    /* in: account, device_number: close, purge its outbox */
-    REQUEST_SHOW_ACCOUNT,    /* in: account; out: rows[] a device */
+    REQUEST_APPLY_ACCOUNT,    /* in: account_record, devices: put into the shard's tables, or change what is
+                                 there */
+    REQUEST_APPLY_REMOVE,     /* in: account: close its sessions, forget it */
+    REQUEST_APPLY_REVOKE,     /* in: account, device_number: close, purge its outbox */
+    REQUEST_SHOW_ACCOUNT,     /* in: account; out: rows[] a device */
     REQUEST_SHOW_CONNECTIONS, /* out: rows[] a connection */
-    REQUEST_KICK,            /* in: account, device_number (0 all); out: value = how many */
-    REQUEST_QUEUE_PURGE,     /* in: account, device_number (0 all); out: value = entries */
-    REQUEST_DRAIN,           /* stop accepting, send sessions away, spill; done when nothing is open or on its way.
-                              * out: value = notes handled so far. Other shards may still send something: repeat it
-                              * to all shards until the sum of a round is that of the round before, then STOP */
-    REQUEST_STOP,            /* after DRAIN: shard_drained becomes true, the loop ends. Comes back before that */
-    REQUEST_RELOAD,          /* in: config */
+    REQUEST_KICK,             /* in: account, device_number (0 all); out: value = how many */
+    REQUEST_QUEUE_PURGE,      /* in: account, device_number (0 all); out: value = entries */
+    REQUEST_DRAIN,  /* stop accepting, send sessions away, spill; done when nothing is open or on its way.
+                     * out: value = notes handled so far. Other shards may still send something: repeat it
+                     * to all shards until the sum of a round is that of the round before, then
+                     * STOP */
+    REQUEST_STOP,   /* after DRAIN: shard_drained becomes true, the loop ends. Comes back before that */
+    REQUEST_RELOAD, /* in: config */
 };
 
 struct queue_entry {
     uint64_t seq;
     uint32_t frame_bytes;
-    uint8_t frame_type;   /* FRAME_MESSAGE or FRAME_RECEIPT */
+    uint8_t frame_type; /* FRAME_MESSAGE or FRAME_RECEIPT */
     bool expired;
     struct message_id id; /* of a message entry */
 };
@@ -169,12 +174,12 @@ struct status_row {
     uint64_t account;
     uint16_t device;
     uint16_t shard;
-    uint8_t state;          /* enum session_state; 0 where not connected */
-    uint8_t flags;          /* enum device_flags */
-    uint32_t outbox_count;  /* in memory, unacknowledged */
-    uint64_t queue_count;   /* on disk, an estimate while the device drains */
-    uint64_t connected_ms;  /* UTC */
-    uint64_t id;            /* of the connection */
+    uint8_t state;         /* enum session_state; 0 where not connected */
+    uint8_t flags;         /* enum device_flags */
+    uint32_t outbox_count; /* in memory, unacknowledged */
+    uint64_t queue_count;  /* on disk, an estimate while the device drains */
+    uint64_t connected_ms; /* UTC */
+    uint64_t id;           /* of the connection */
     char name[NAME_BYTES_MAX + 1];
     char address[64];
 };
@@ -182,24 +187,24 @@ struct status_row {
 /* A request: heap memory of the requester, the other side's until it comes back. The requester frees it. */
 struct request {
     uint8_t kind;
-    int status;           /* 0 or negative errno */
-    uint16_t from;        /* party that gets it back */
+    int status;    /* 0 or negative errno */
+    uint16_t from; /* party that gets it back */
     uint16_t device_number;
     uint64_t account;
     uint64_t other;
     uint64_t first, last;
     uint64_t value;
-    void *context;        /* the requester's; in requests to the directory, last is, too */
-    uint64_t context_id;  /* the requester's */
+    void *context;       /* the requester's; in requests to the directory, last is, too */
+    uint64_t context_id; /* the requester's */
     uint8_t key[KEY_BYTES];
     uint8_t code[FRAME_CODE_BYTES];
     char name[NAME_BYTES_MAX + 1];
     char text[256];
-    struct account_record *accounts; /* [count], the requester's memory */
+    struct account_record *accounts;    /* [count], the requester's memory */
     uint8_t (*codes)[FRAME_CODE_BYTES]; /* [count] */
-    struct device_record *devices;   /* [count] */
-    struct queue_entry *entries;     /* [capacity], count filled */
-    struct status_row *rows;         /* malloc'd by the answerer, freed by the requester; [count] */
+    struct device_record *devices;      /* [count] */
+    struct queue_entry *entries;        /* [capacity], count filled */
+    struct status_row *rows;            /* malloc'd by the answerer, freed by the requester; [count] */
     uint32_t count, capacity;
     const struct config *config;
 };

@@ -72,7 +72,8 @@ int network_host_port(const char *text, char *ret_host, size_t host_bytes, uint1
     copy[count] = '\0';
     char *end;
     unsigned long port = strtoul(colon + 1, &end, 10);
-    if (parse_address(copy, address, &ipv4) < 0 || ipv4 == brackets || end == colon + 1 || *end != '\0' || port > UINT16_MAX)
+    if (parse_address(copy, address, &ipv4) < 0 || ipv4 == brackets || end == colon + 1 || *end != '\0' ||
+        port > UINT16_MAX)
         return -EINVAL;
     memcpy(ret_host, copy, count + 1);
     *ret_port = (uint16_t)port;

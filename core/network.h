@@ -1,4 +1,5 @@
-/* core/network.h: addresses and networks as text and bytes. IPv4 is held as IPv4-mapped IPv6, so that there is one form.
+/* core/network.h: addresses and networks as text and bytes. IPv4 is held as IPv4-mapped IPv6, so that there
+ * is one form.
  *
  * Threads: pure.  Memory: the caller's. */
 #ifndef TERN_CORE_NETWORK_H

@@ -9,7 +9,7 @@
 
 #define HANDSHAKE_MESSAGES_MAX 3
 
-/* --- patterns ---------------------------------------------------------------------------------------------------------- */
+/* --- patterns ------------------------------------------------------------------------------------------- */
 
 enum token { TOKEN_END = 0, TOKEN_E, TOKEN_S, TOKEN_EE, TOKEN_ES, TOKEN_SE, TOKEN_SS };
 
@@ -28,7 +28,7 @@ static const uint8_t *next_tokens(const struct noise_handshake *handshake) {
     return patterns[handshake->pattern][handshake->messages];
 }
 
-/* --- the symmetric state, section 5.2 --------------------------------------------------------------------------------- */
+/* --- the symmetric state, section 5.2 ------------------------------------------------------------------- */
 
 static void mix_hash(struct noise_handshake *handshake, const uint8_t *bytes, size_t count) {
     crypto_hash_sha256_state state;
@@ -77,8 +77,8 @@ static void mix_key(struct noise_handshake *handshake, const uint8_t *material, 
 static size_t encrypt_and_hash(struct noise_handshake *handshake, uint8_t *out, size_t text_bytes) {
     size_t out_bytes = text_bytes;
     if (handshake->cipher.has_key) {
-        noise_cipher_encrypt(&handshake->cipher, handshake->cipher.nonce++, handshake->hash, NOISE_HASH_BYTES, out,
-                             text_bytes);
+        noise_cipher_encrypt(&handshake->cipher, handshake->cipher.nonce++, handshake->hash, NOISE_HASH_BYTES,
+                             out, text_bytes);
         out_bytes += NOISE_TAG_BYTES;
     }
     mix_hash(handshake, out, out_bytes);
@@ -86,8 +86,8 @@ static size_t encrypt_and_hash(struct noise_handshake *handshake, uint8_t *out, 
 }
 
 /* DecryptAndHash: text gets what sealed holds. */
-static int decrypt_and_hash(struct noise_handshake *handshake, const uint8_t *sealed, size_t sealed_bytes, uint8_t *text,
-                            size_t *ret_text_bytes) {
+static int decrypt_and_hash(struct noise_handshake *handshake, const uint8_t *sealed, size_t sealed_bytes,
+                            uint8_t *text, size_t *ret_text_bytes) {
     uint8_t hash[NOISE_HASH_BYTES];
     memcpy(hash, handshake->hash, NOISE_HASH_BYTES);
     mix_hash(handshake, sealed, sealed_bytes);
@@ -96,14 +96,14 @@ static int decrypt_and_hash(struct noise_handshake *handshake, const uint8_t *se
     *ret_text_bytes = sealed_bytes;
     if (!handshake->cipher.has_key)
         return 0;
-    int error = noise_cipher_decrypt(&handshake->cipher, handshake->cipher.nonce++, hash, NOISE_HASH_BYTES, text,
-                                     sealed_bytes);
+    int error = noise_cipher_decrypt(&handshake->cipher, handshake->cipher.nonce++, hash, NOISE_HASH_BYTES,
+                                     text, sealed_bytes);
     if (!error)
         *ret_text_bytes = sealed_bytes - NOISE_TAG_BYTES;
     return error;
 }
 
-/* --- the handshake state, section 5.3 --------------------------------------------------------------------------------- */
+/* --- the handshake state, section 5.3 ------------------------------------------------------------------- */
 
 void noise_public_key(const uint8_t secret[NOISE_KEY_BYTES], uint8_t ret_public[NOISE_KEY_BYTES]) {
     crypto_scalarmult_base(ret_public, secret);
@@ -118,8 +118,9 @@ int noise_handshake_init(struct noise_handshake *handshake, const struct noise_s
     handshake->initiator = setup->initiator;
     handshake->cipher.cipher = (uint8_t)setup->cipher;
     char name[64];
-    int name_bytes = snprintf(name, sizeof(name), "Noise_%s_25519_%s_SHA256", setup->pattern == NOISE_IK ? "IK" : "XX",
-                              setup->cipher == NOISE_AESGCM ? "AESGCM" : "ChaChaPoly");
+    int name_bytes =
+        snprintf(name, sizeof(name), "Noise_%s_25519_%s_SHA256", setup->pattern == NOISE_IK ? "IK" : "XX",
+                 setup->cipher == NOISE_AESGCM ? "AESGCM" : "ChaChaPoly");
     if (name_bytes <= NOISE_HASH_BYTES)
         memcpy(handshake->hash, name, (size_t)name_bytes);
     else
@@ -133,7 +134,8 @@ int noise_handshake_init(struct noise_handshake *handshake, const struct noise_s
     if (setup->pattern == NOISE_IK) { /* the responder's static key is known beforehand */
         if (setup->initiator)
             memcpy(handshake->remote_static, setup->remote_static, NOISE_KEY_BYTES);
-        mix_hash(handshake, setup->initiator ? handshake->remote_static : handshake->static_public, NOISE_KEY_BYTES);
+        mix_hash(handshake, setup->initiator ? handshake->remote_static : handshake->static_public,
+                 NOISE_KEY_BYTES);
     }
     return 0;
 }
@@ -166,23 +168,24 @@ size_t noise_handshake_message_bytes(const struct noise_handshake *handshake) {
     return bytes + (keyed ? NOISE_TAG_BYTES : 0);
 }
 
-/* The Diffie-Hellman of a token; the letters name the initiator's key first. Section 12.1 allows to refuse an all-zero
- * result, which a peer could force. */
+/* The Diffie-Hellman of a token; the letters name the initiator's key first. Section 12.1 allows to refuse an
+ * all-zero result, which a peer could force. */
 static int mix_token(struct noise_handshake *handshake, enum token token) {
     bool initiator = handshake->initiator;
     bool own_static = token == TOKEN_SS || token == (initiator ? TOKEN_SE : TOKEN_ES);
     bool remote_static = token == TOKEN_SS || token == (initiator ? TOKEN_ES : TOKEN_SE);
     uint8_t shared[NOISE_KEY_BYTES];
-    int result = crypto_scalarmult(shared, own_static ? handshake->static_secret : handshake->ephemeral_secret,
-                                   remote_static ? handshake->remote_static : handshake->remote_ephemeral);
+    int result =
+        crypto_scalarmult(shared, own_static ? handshake->static_secret : handshake->ephemeral_secret,
+                          remote_static ? handshake->remote_static : handshake->remote_ephemeral);
     if (result == 0)
         mix_key(handshake, shared, sizeof(shared));
     sodium_memzero(shared, sizeof(shared));
     return result == 0 ? 0 : -EBADMSG;
 }
 
-int noise_handshake_write(struct noise_handshake *handshake, const uint8_t *payload, size_t payload_bytes, uint8_t *out,
-                          size_t *ret_out_bytes) {
+int noise_handshake_write(struct noise_handshake *handshake, const uint8_t *payload, size_t payload_bytes,
+                          uint8_t *out, size_t *ret_out_bytes) {
     must(noise_handshake_writes(handshake));
     uint8_t *at = out;
     for (const uint8_t *token = next_tokens(handshake); *token != TOKEN_END; token++) {
@@ -228,7 +231,8 @@ int noise_handshake_read(struct noise_handshake *handshake, const uint8_t *messa
             return -EBADMSG;
         }
     }
-    int error = decrypt_and_hash(handshake, at, message_bytes - (size_t)(at - message), ret_payload, ret_payload_bytes);
+    int error = decrypt_and_hash(handshake, at, message_bytes - (size_t)(at - message), ret_payload,
+                                 ret_payload_bytes);
     if (!error)
         handshake->messages++;
     return error;

@@ -1,5 +1,6 @@
-/* core/noise.h: the Noise protocol framework, revision 34: XX and IK over 25519, AESGCM or ChaChaPoly, SHA256.
- * Section numbers in comments are those of the specification. noise.c has the handshake, cipher.c the cipher states.
+/* core/noise.h: the Noise protocol framework, revision 34: XX and IK over 25519, AESGCM or ChaChaPoly,
+ * SHA256. Section numbers in comments are those of the specification. noise.c has the handshake, cipher.c the
+ * cipher states.
  *
  * Threads: a handshake or cipher state belongs to its session; no global state after noise_init.
  * Memory: the caller's; secrets are wiped by the function or the _fini that ends their use. */
@@ -67,27 +68,31 @@ bool noise_handshake_complete(const struct noise_handshake *handshake);
 size_t noise_handshake_message_bytes(const struct noise_handshake *handshake);
 /* Writes the next message with this payload (may be NULL, 0); out has room for message_bytes + payload_bytes.
  * 0, or -EBADMSG where a Diffie-Hellman result is all zero (section 12.1: refused). */
-int noise_handshake_write(struct noise_handshake *handshake, const uint8_t *payload, size_t payload_bytes, uint8_t *out,
-                          size_t *ret_out_bytes);
-/* Reads the next message; payload has room for message_bytes. 0; -EBADMSG: wrong length or it does not authenticate. */
+int noise_handshake_write(struct noise_handshake *handshake, const uint8_t *payload, size_t payload_bytes,
+                          uint8_t *out, size_t *ret_out_bytes);
+/* Reads the next message; payload has room for message_bytes. 0; -EBADMSG: wrong length or it does not
+ * authenticate. */
 int noise_handshake_read(struct noise_handshake *handshake, const uint8_t *message, size_t message_bytes,
                          uint8_t *ret_payload, size_t *ret_payload_bytes);
 /* Section 5.2, Split: the keys of this side's two directions. After completion, once. */
 void noise_handshake_split(struct noise_handshake *handshake, struct noise_cipher_state *ret_send,
                            struct noise_cipher_state *ret_receive);
 
-void noise_cipher_init(struct noise_cipher_state *state, enum noise_cipher cipher, const uint8_t key[NOISE_KEY_BYTES]);
+void noise_cipher_init(struct noise_cipher_state *state, enum noise_cipher cipher,
+                       const uint8_t key[NOISE_KEY_BYTES]);
 void noise_cipher_fini(struct noise_cipher_state *state);
-/* ENCRYPT and DECRYPT of section 4.2 in place, with a nonce and associated data of one's own: for the handshake. text has
- * room for the tag. decrypt: 0 or -EBADMSG. */
-void noise_cipher_encrypt(struct noise_cipher_state *state, uint64_t number, const uint8_t *data, size_t data_bytes,
-                          uint8_t *text, size_t text_bytes);
-int noise_cipher_decrypt(struct noise_cipher_state *state, uint64_t number, const uint8_t *data, size_t data_bytes,
-                         uint8_t *sealed, size_t sealed_bytes);
-/* Seals bytes in place: text has room for text_bytes + 16. Returns the sealed bytes. Without associated data. */
+/* ENCRYPT and DECRYPT of section 4.2 in place, with a nonce and associated data of one's own: for the
+ * handshake. text has room for the tag. decrypt: 0 or -EBADMSG. */
+void noise_cipher_encrypt(struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
+                          size_t data_bytes, uint8_t *text, size_t text_bytes);
+int noise_cipher_decrypt(struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
+                         size_t data_bytes, uint8_t *sealed, size_t sealed_bytes);
+/* Seals bytes in place: text has room for text_bytes + 16. Returns the sealed bytes. Without associated
+ * data. */
 size_t noise_seal(struct noise_cipher_state *state, uint8_t *text, size_t text_bytes);
 /* Opens in place. 0; -EBADMSG: it does not authenticate (the nonce stays). */
-int noise_open(struct noise_cipher_state *state, uint8_t *sealed, size_t sealed_bytes, size_t *ret_text_bytes);
+int noise_open(struct noise_cipher_state *state, uint8_t *sealed, size_t sealed_bytes,
+               size_t *ret_text_bytes);
 /* Section 4.2, REKEY. */
 void noise_rekey(struct noise_cipher_state *state);
 

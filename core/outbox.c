@@ -9,7 +9,7 @@
 
 #define FETCH_ENTRIES 128 /* queue entries paged in at a time */
 
-/* --- lists ------------------------------------------------------------------------------------------------------------ */
+/* --- lists ---------------------------------------------------------------------------------------------- */
 
 void outbox_init(struct outbox *outbox) {
     *outbox = (struct outbox){.queue_next = 1, .drain_next = 1};
@@ -78,9 +78,10 @@ bool outbox_is_copy(const struct device *device, const struct message_id *id) {
     return id->from == device->account->number && id->to != device->account->number;
 }
 
-/* --- in ---------------------------------------------------------------------------------------------------------------- */
+/* --- in ------------------------------------------------------------------------------------------------- */
 
-/* On its way in memory only: the device is here, everything older is on its way too, and the window is not full. */
+/* On its way in memory only: the device is here, everything older is on its way too, and the window is not
+ * full. */
 static bool may_stay_in_memory(const struct shard *shard, const struct device *device) {
     const struct outbox *outbox = &device->outbox;
     return device->session && outbox->drain_next == outbox->queue_next &&
@@ -154,7 +155,7 @@ void outbox_push_receipt(struct shard *shard, struct device *device, struct rece
     push(shard, device, item, memory);
 }
 
-/* --- out --------------------------------------------------------------------------------------------------------------- */
+/* --- out ------------------------------------------------------------------------------------------------ */
 
 static void mark_sent(struct shard *shard, struct outbox *outbox, struct outbox_item *item) {
     item->flags |= ITEM_SENT;
@@ -222,10 +223,11 @@ static bool is_failed(const struct outbox *outbox, uint64_t seq) {
     return false;
 }
 
-/* One queue entry below `limit`, straight from the map. Returns its bytes, 0 when it was skipped or does not fit
+/* One queue entry below `limit`, straight from the map. Returns its bytes, 0 when it was skipped or does not
+ * fit
  * (*ret_needed), or negative errno. */
-static int drain_one(struct shard *shard, struct device *device, uint64_t limit, uint8_t *space, size_t space_bytes,
-                     size_t *ret_needed) {
+static int drain_one(struct shard *shard, struct device *device, uint64_t limit, uint8_t *space,
+                     size_t space_bytes, size_t *ret_needed) {
     struct outbox *outbox = &device->outbox;
     struct store_view view = {0};
     int error = port_store_read(shard, device->account->number, device->number, outbox->drain_next, &view);
@@ -257,7 +259,8 @@ static int drain_one(struct shard *shard, struct device *device, uint64_t limit,
     item->bytes = view.frame_bytes;
     item->flags = ITEM_STORED;
     item->type = view.frame[2];
-    struct frame frame = {.type = item->type, .bytes = (uint8_t *)view.frame, .frame_bytes = view.frame_bytes};
+    struct frame frame = {
+        .type = item->type, .bytes = (uint8_t *)view.frame, .frame_bytes = view.frame_bytes};
     struct frame_message body;
     if (item->type == FRAME_MESSAGE && frame_read_message(&frame, &body) == 0)
         item->id = body.id;
@@ -282,8 +285,8 @@ static bool window_open(const struct shard *shard, const struct outbox *outbox) 
     return outbox->sent_count < shard->config.window_messages && outbox->bytes < shard->config.window_bytes;
 }
 
-/* What comes next lies in memory, on disk, or nowhere. Behind a failed put nothing is sent until all its fellows came
- * back: they are refused, and what follows them must not overtake. */
+/* What comes next lies in memory, on disk, or nowhere. Behind a failed put nothing is sent until all its
+ * fellows came back: they are refused, and what follows them must not overtake. */
 enum next { NEXT_NONE, NEXT_MEMORY, NEXT_DISK };
 static enum next next_item(const struct shard *shard, const struct outbox *outbox) {
     if (outbox->failed_from && outbox->drain_next >= outbox->failed_from)
@@ -301,7 +304,8 @@ bool outbox_has_output(const struct shard *shard, const struct device *device) {
     return next == NEXT_MEMORY || (next == NEXT_DISK && !outbox->fetching);
 }
 
-size_t outbox_fill(struct shard *shard, struct device *device, uint8_t *space, size_t space_bytes, size_t *ret_needed) {
+size_t outbox_fill(struct shard *shard, struct device *device, uint8_t *space, size_t space_bytes,
+                   size_t *ret_needed) {
     struct outbox *outbox = &device->outbox;
     size_t used = 0;
     size_t needed = 0;
@@ -334,7 +338,7 @@ size_t outbox_fill(struct shard *shard, struct device *device, uint8_t *space, s
     return used;
 }
 
-/* --- acknowledged ----------------------------------------------------------------------------------------------------- */
+/* --- acknowledged --------------------------------------------------------------------------------------- */
 
 void outbox_delete(struct shard *shard, uint64_t account, uint16_t device, uint64_t first, uint64_t last) {
     struct note note = {
@@ -408,7 +412,7 @@ int outbox_ack(struct shard *shard, struct device *device, uint64_t count) {
     return 0;
 }
 
-/* --- sessions come and go --------------------------------------------------------------------------------------------- */
+/* --- sessions come and go ------------------------------------------------------------------------------- */
 
 void outbox_attach(struct shard *shard, struct device *device) {
     port_output_ready(shard, device->session->conn);

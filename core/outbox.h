@@ -4,10 +4,10 @@
  *
  *     sent, unacknowledged  |  not sent: on its way to the queue, or waiting for the socket
  *
- * Items with a queue number (seq) come before those without: a spill always takes everything unstored, oldest first, so
- * after a crash the queue never holds a message whose predecessor is gone. What is on disk alone (seq from drain_next
- * up to queue_next, no item) is read from the map when its turn comes. A device is caught up when drain_next ==
- * queue_next; only then may an item without seq be sent.
+ * Items with a queue number (seq) come before those without: a spill always takes everything unstored, oldest
+ * first, so after a crash the queue never holds a message whose predecessor is gone. What is on disk alone
+ * (seq from drain_next up to queue_next, no item) is read from the map when its turn comes. A device is
+ * caught up when drain_next == queue_next; only then may an item without seq be sent.
  *
  * Threads: the device's home shard.  Memory: items from the shard's free list. */
 #ifndef TERN_CORE_OUTBOX_H
@@ -23,10 +23,10 @@ struct shard;
 struct receipt;
 
 enum item_flags {
-    ITEM_SENT = 1,    /* in a record of the present session */
-    ITEM_PUTTING = 2, /* NOTE_PUT is out; the bytes must stay */
-    ITEM_STORED = 4,  /* committed in the queue */
-    ITEM_ACKED = 8,   /* in the unsettled list: acknowledged or failed, the queue's copy not deleted yet */
+    ITEM_SENT = 1,     /* in a record of the present session */
+    ITEM_PUTTING = 2,  /* NOTE_PUT is out; the bytes must stay */
+    ITEM_STORED = 4,   /* committed in the queue */
+    ITEM_ACKED = 8,    /* in the unsettled list: acknowledged or failed, the queue's copy not deleted yet */
     ITEM_SETTLED = 16, /* settled while the put was out: delete when it is done */
     ITEM_FAILED = 32,  /* in the unsettled list because it expired or was purged */
     ITEM_ORPHAN = 64,  /* its device was revoked while the put was out: delete when it is done */
@@ -43,7 +43,7 @@ struct outbox_item {
     struct message_id id;
     uint32_t bytes; /* of the frame */
     uint8_t flags;
-    uint8_t type; /* FRAME_MESSAGE or FRAME_RECEIPT */
+    uint8_t type;                       /* FRAME_MESSAGE or FRAME_RECEIPT */
     uint8_t frame[FRAME_RECEIPT_BYTES]; /* a receipt's bytes while a put is out */
 };
 
@@ -53,34 +53,37 @@ struct outbox {
     struct outbox_item *unsettled, *unsettled_tail;
     uint32_t count;
     uint32_t sent_count;
-    uint64_t bytes; /* of the frames of all items in the list */
-    uint64_t queue_next;   /* the seq the next put gets */
-    uint64_t drain_next;   /* the next seq to send */
-    uint64_t fetched_to;   /* the store has paged in everything below */
+    uint64_t bytes;                    /* of the frames of all items in the list */
+    uint64_t queue_next;               /* the seq the next put gets */
+    uint64_t drain_next;               /* the next seq to send */
+    uint64_t fetched_to;               /* the store has paged in everything below */
     uint64_t purge_from, purge_before; /* entries from .. before are purged: not sent any more */
     uint64_t purge_next;               /* the first of them the store was not asked for yet */
-    uint64_t failed_from;  /* lowest seq that could not be put; 0: none */
-    uint32_t putting;      /* puts out */
-    uint32_t failed_count; /* items with ITEM_FAILED */
+    uint64_t failed_from;              /* lowest seq that could not be put; 0: none */
+    uint32_t putting;                  /* puts out */
+    uint32_t failed_count;             /* items with ITEM_FAILED */
     bool fetching;
     bool purging;
 };
 
 void outbox_init(struct outbox *outbox);
 
-/* Gives a message (one of its pending targets) or a receipt to a device. May refuse: then the sender is told. */
+/* Gives a message (one of its pending targets) or a receipt to a device. May refuse: then the sender is
+ * told. */
 void outbox_push_message(struct shard *shard, struct device *device, struct message *message);
 void outbox_push_receipt(struct shard *shard, struct device *device, struct receipt *receipt);
 
-/* Appends as many frames as fit and the window allows; returns their bytes. *ret_needed: bytes the next one takes
- * where it did not fit and nothing else was written, else 0. */
-size_t outbox_fill(struct shard *shard, struct device *device, uint8_t *space, size_t space_bytes, size_t *ret_needed);
+/* Appends as many frames as fit and the window allows; returns their bytes. *ret_needed: bytes the next one
+ * takes where it did not fit and nothing else was written, else 0. */
+size_t outbox_fill(struct shard *shard, struct device *device, uint8_t *space, size_t space_bytes,
+                   size_t *ret_needed);
 bool outbox_has_output(const struct shard *shard, const struct device *device);
 
 /* The oldest `count` sent items are acknowledged. -EPROTO: there are not so many. */
 int outbox_ack(struct shard *shard, struct device *device, uint64_t count);
 
-/* A session of the device begins; or ended: with `replaced`, what is in memory waits for the session that takes over. */
+/* A session of the device begins; or ended: with `replaced`, what is in memory waits for the session that
+ * takes over. */
 void outbox_attach(struct shard *shard, struct device *device);
 void outbox_detach(struct shard *shard, struct device *device, bool replaced);
 
@@ -91,11 +94,13 @@ void outbox_fetch_done(struct shard *shard, struct request *request);
 /* The sender's side has everything about first..last of this key: queue copies are deleted. */
 void outbox_settled(struct shard *shard, struct device *device, const struct message_id *id, uint64_t last);
 /* Entries expired or were purged, undelivered: the sender is told, the entries go when that is settled. */
-void outbox_failed(struct shard *shard, struct device *device, const struct queue_entry *entries, uint32_t count);
+void outbox_failed(struct shard *shard, struct device *device, const struct queue_entry *entries,
+                   uint32_t count);
 /* Revoked: everything in memory is discharged, without a tick; what is in the queue is purged. */
 void outbox_revoke(struct shard *shard, struct device *device);
-/* Everything in the queue so far fails: the senders are told, the entries are deleted when that is settled. `request`,
- * if any, is returned when the whole queue was walked, its value raised by the number of entries. 0 or -EBUSY. */
+/* Everything in the queue so far fails: the senders are told, the entries are deleted when that is settled.
+ * `request`, if any, is returned when the whole queue was walked, its value raised by the number of entries.
+ * 0 or -EBUSY. */
 int outbox_purge(struct shard *shard, struct device *device, struct request *request);
 void outbox_purge_done(struct shard *shard, struct request *request);
 

@@ -39,8 +39,10 @@ static void fail_entry(struct shard *shard, struct device *device, const struct 
     receipt_emit(shard, &entry->id, entry->id.number, RECEIPT_FAILED, device->number);
 }
 
-/* What is on its way to the device is left alone: it arrives, or its time comes when it is back in the queue. */
-void outbox_failed(struct shard *shard, struct device *device, const struct queue_entry *entries, uint32_t count) {
+/* What is on its way to the device is left alone: it arrives, or its time comes when it is back in the
+ * queue. */
+void outbox_failed(struct shard *shard, struct device *device, const struct queue_entry *entries,
+                   uint32_t count) {
     struct outbox *outbox = &device->outbox;
     for (uint32_t i = 0; i < count; i++) {
         uint64_t seq = entries[i].seq;
@@ -151,5 +153,6 @@ void outbox_revoke(struct shard *shard, struct device *device) {
         revoke_item(shard, device, outbox->head);
     outbox->unsent = NULL;
     outbox->failed_from = 0;
-    (void)outbox_purge(shard, device, NULL); /* -EBUSY: one is on its way already; -ENOMEM: again at the next start */
+    (void)outbox_purge(shard, device,
+                       NULL); /* -EBUSY: one is on its way already; -ENOMEM: again at the next start */
 }

@@ -8,7 +8,7 @@
 
 #define GATES_REFUSED_MAX 1024 /* per account; the oldest is given up */
 
-/* --- the recipient's side ----------------------------------------------------------------------------------------- */
+/* --- the recipient's side ------------------------------------------------------------------------------- */
 
 void receipt_flush(struct shard *shard) {
     struct note note = shard->receipt_open;
@@ -18,7 +18,8 @@ void receipt_flush(struct shard *shard) {
     switch_post(shard, switch_home(shard, note.range.id.from), &note);
 }
 
-void receipt_emit(struct shard *shard, const struct message_id *id, uint64_t last, uint8_t flags, uint16_t by_device) {
+void receipt_emit(struct shard *shard, const struct message_id *id, uint64_t last, uint8_t flags,
+                  uint16_t by_device) {
     struct note *open = &shard->receipt_open;
     if (open->kind != 0) {
         if (open->flags == flags && open->device == by_device && open->range.last + 1 == id->number &&
@@ -36,7 +37,7 @@ void receipt_emit(struct shard *shard, const struct message_id *id, uint64_t las
     };
 }
 
-/* --- the sender's side ------------------------------------------------------------------------------------------- */
+/* --- the sender's side ---------------------------------------------------------------------------------- */
 
 static struct receipt *receipt_take(struct shard *shard) {
     struct receipt *receipt = shard->receipt_free;
@@ -114,7 +115,8 @@ static struct gate *gate_within(const struct account *account, const struct mess
     return lowest;
 }
 
-/* A single message's receipt meets its gate: it waits there, or, where a copy was refused, goes on without its tick. */
+/* A single message's receipt meets its gate: it waits there, or, where a copy was refused, goes on without
+ * its tick. */
 static void gate_receipt(struct shard *shard, struct account *account, struct gate *gate, struct note note) {
     if (gate->refused) {
         note.flags &= (uint8_t)~RECEIPT_SENT;
@@ -161,7 +163,7 @@ void receipt_arrived(struct shard *shard, const struct note *note) {
     receipt_spread(shard, account, &rest);
 }
 
-/* --- gates ----------------------------------------------------------------------------------------------------------- */
+/* --- gates ---------------------------------------------------------------------------------------------- */
 
 static void gate_unlink(struct account *account, struct gate *gate) {
     struct gate **link = &account->gates;

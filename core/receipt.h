@@ -1,5 +1,6 @@
-/* core/receipt.h: receipts on their way: from the recipient's home shard to every device of the sender, and the word
- * "settled" back; and gates, which hold a message's receipts until the copies for the sender's own devices are safe.
+/* core/receipt.h: receipts on their way: from the recipient's home shard to every device of the sender, and
+ * the word "settled" back; and gates, which hold a message's receipts until the copies for the sender's own
+ * devices are safe.
  *
  * Threads: the shard's.
  * Memory: receipts from the shard's free list, gates from the heap; both bounded by the
@@ -31,15 +32,17 @@ struct gate {
     struct gate *next;
     struct message_id id;
     uint32_t copies; /* own-copy messages that are not all safe yet */
-    bool refused; /* a copy could not be made safe: no sent tick until the message comes again */
+    bool refused;    /* a copy could not be made safe: no sent tick until the message comes again */
     struct held {
         struct held *next;
         struct note note;
-    } *held;
+    } * held;
 };
 
-/* Recipient's side: a device (0: none) made `flags` true of id.number..last. Coalesced until receipt_flush. */
-void receipt_emit(struct shard *shard, const struct message_id *id, uint64_t last, uint8_t flags, uint16_t by_device);
+/* Recipient's side: a device (0: none) made `flags` true of id.number..last. Coalesced until
+ * receipt_flush. */
+void receipt_emit(struct shard *shard, const struct message_id *id, uint64_t last, uint8_t flags,
+                  uint16_t by_device);
 void receipt_flush(struct shard *shard);
 
 /* Sender's side. */

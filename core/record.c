@@ -23,7 +23,8 @@ size_t record_sealed_bytes(const uint8_t length[RECORD_LENGTH_BYTES]) {
     return bytes_get16(length);
 }
 
-int record_open(struct noise_cipher_state *state, uint8_t *sealed, size_t sealed_bytes, size_t *ret_frames_bytes) {
+int record_open(struct noise_cipher_state *state, uint8_t *sealed, size_t sealed_bytes,
+                size_t *ret_frames_bytes) {
     int error = noise_open(state, sealed, sealed_bytes, ret_frames_bytes);
     if (!error)
         count_record(state);

@@ -1,5 +1,6 @@
-/* core/record.h: records, the sealed units of the wire: u16 length, then a Noise transport message. Both ends rekey a
- * direction after every RECORD_REKEY_EVERY records of it. With NOISE_PLAIN nothing is sealed, the length remains.
+/* core/record.h: records, the sealed units of the wire: u16 length, then a Noise transport message. Both ends
+ * rekey a direction after every RECORD_REKEY_EVERY records of it. With NOISE_PLAIN nothing is sealed, the
+ * length remains.
  *
  * Threads: the session's.  Memory: in place, the caller's. */
 #ifndef TERN_CORE_RECORD_H
@@ -21,6 +22,7 @@ size_t record_seal(struct noise_cipher_state *state, uint8_t *space, size_t fram
 /* Bytes that follow a record's length field. */
 size_t record_sealed_bytes(const uint8_t length[RECORD_LENGTH_BYTES]);
 /* Opens what follows the length, in place: the frames begin where sealed does. 0; -EBADMSG. */
-int record_open(struct noise_cipher_state *state, uint8_t *sealed, size_t sealed_bytes, size_t *ret_frames_bytes);
+int record_open(struct noise_cipher_state *state, uint8_t *sealed, size_t sealed_bytes,
+                size_t *ret_frames_bytes);
 
 #endif

@@ -4,10 +4,10 @@
 #include "core/must.h"
 #include "core/switch.h"
 
-#define RETRY_MS 1000       /* what a sender is told to wait where the reason may pass */
-#define RETRY_ORDER_MS 250  /* an earlier message is awaited */
+#define RETRY_MS 1000      /* what a sender is told to wait where the reason may pass */
+#define RETRY_ORDER_MS 250 /* an earlier message is awaited */
 
-/* --- a message's life on a shard -------------------------------------------------------------------------------------- */
+/* --- a message's life on a shard ------------------------------------------------------------------------ */
 
 static struct message *message_create(struct shard *shard, const struct frame *frame, struct buf *buf,
                                       const struct message_id *id) {
@@ -72,7 +72,8 @@ static void message_finish(struct shard *shard, struct message *message) {
         receipt_emit(shard, &message->id, message->id.number, sent, 0);
 }
 
-void message_discharge(struct shard *shard, struct message *message, const struct device *device, enum discharge how) {
+void message_discharge(struct shard *shard, struct message *message, const struct device *device,
+                       enum discharge how) {
     must(message->pending > 0);
     if (how == DISCHARGE_ACKED)
         message->acked |= UINT32_C(1) << device->slot;
@@ -90,7 +91,7 @@ void message_let_go(struct shard *shard, struct message *message) {
     }
 }
 
-/* --- refusals ---------------------------------------------------------------------------------------------------------- */
+/* --- refusals ------------------------------------------------------------------------------------------- */
 
 static uint32_t refusal_retry_ms(enum refusal refusal) {
     switch (refusal) {
@@ -125,7 +126,8 @@ void message_refuse(struct shard *shard, struct message *message, enum refusal r
     refuse(shard, &message->id, refusal);
 }
 
-/* At the sender's home. Without a session of that epoch there is nobody to tell: it sends everything again anyway. */
+/* At the sender's home. Without a session of that epoch there is nobody to tell: it sends everything again
+ * anyway. */
 void route_refused(struct shard *shard, const struct note *note) {
     const struct message_id *id = &note->range.id;
     stats_add(shard->stats->messages_refused, 1);
@@ -149,14 +151,14 @@ void route_refused(struct shard *shard, const struct note *note) {
     session_put(session, out, frame_write_refused(out, &refused));
 }
 
-/* --- the sender's home --------------------------------------------------------------------------------------------- */
+/* --- the sender's home ---------------------------------------------------------------------------------- */
 
 static bool has_own_copies(const struct account *account, const struct message_id *id) {
     return account->device_count > 1 && id->to != account->number;
 }
 
-/* Copies for the sender's other devices; receipts wait at the gate until they are safe. False: one was refused at once,
- * so the message has to come again anyway. */
+/* Copies for the sender's other devices; receipts wait at the gate until they are safe. False: one was
+ * refused at once, so the message has to come again anyway. */
 static bool spread_own_copies(struct shard *shard, struct account *account, struct message *copy) {
     copy->own_copy = true;
     copy->pending = 1;
@@ -192,7 +194,8 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
     if (frame_read_message(frame, &body) < 0 || !frame_message_is_bare(frame) || body.id.number == 0)
         return -EPROTO;
     uint32_t target = switch_home(shard, body.id.to);
-    if (session->unticked >= shard->config.unticked_max || shard->messages_out + 2 > shard->config.messages_max)
+    if (session->unticked >= shard->config.unticked_max ||
+        shard->messages_out + 2 > shard->config.messages_max)
         return -EAGAIN;
     if (target != shard->index && lanes_room(shard->lanes, shard->index, target) == 0)
         return -EAGAIN;
@@ -236,9 +239,10 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
     return 0;
 }
 
-/* --- the recipient's home ------------------------------------------------------------------------------------------ */
+/* --- the recipient's home ------------------------------------------------------------------------------- */
 
-static enum refusal judge_target(struct shard *shard, const struct account *account, const struct message *message) {
+static enum refusal judge_target(struct shard *shard, const struct account *account,
+                                 const struct message *message) {
     if (!account || (account->flags & ACCOUNT_REMOVED))
         return REFUSAL_NO_ACCOUNT;
     if (account->flags & ACCOUNT_SUSPENDED)

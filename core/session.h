@@ -2,9 +2,10 @@
  *
  *   HELLO -> HANDSHAKE -> LOGIN -> (move to the home shard) -> LINKING -> OPEN -> CLOSING
  *
- * Bytes come as chunks of lent buffers. A unit (hello, handshake message, record) that lies whole in its buffer is
- * opened in place; one that straddles buffers is joined in `partial`. Where a limit forbids to go on (a lane without
- * room, too many unticked messages), the rest of the chunk waits in `waiting` and the socket is not read.
+ * Bytes come as chunks of lent buffers. A unit (hello, handshake message, record) that lies whole in its
+ * buffer is opened in place; one that straddles buffers is joined in `partial`. Where a limit forbids to go
+ * on (a lane without room, too many unticked messages), the rest of the chunk waits in `waiting` and the
+ * socket is not read.
  *
  * Threads: the shard's that has it.  Memory: one allocation per session, plus what it holds back. */
 #ifndef TERN_CORE_SESSION_H
@@ -31,12 +32,14 @@ enum session_state {
 
 #define SESSION_FIRST_RECORD_BYTES_MAX 256
 #define SESSION_RECORD_BYTES_MIN 16384 /* frames of a record a device may always send */
-#define SESSION_CONTROL_BYTES_MAX 65536 /* control frames waiting for the socket before it is not read any more */
-#define SESSION_CONFIRMS_MAX 256        /* ranges; what is beyond is not confirmed, the device repeats it */
+#define SESSION_CONTROL_BYTES_MAX                                                                            \
+    65536                        /* control frames waiting for the socket before it is not read any more */
+#define SESSION_CONFIRMS_MAX 256 /* ranges; what is beyond is not confirmed, the device repeats it */
 #define SESSION_RAW_BYTES_MAX 160
 #define SESSION_REQUESTS_MAX 16 /* questions to the directory at a time */
 
-/* Received bytes not looked at yet: frames of an opened record at [pos, frames_end), then raw bytes [raw, end). */
+/* Received bytes not looked at yet: frames of an opened record at [pos, frames_end), then raw bytes [raw,
+ * end). */
 struct chunk {
     struct chunk *next;
     struct buf *buf; /* one reference */
@@ -54,7 +57,7 @@ struct session {
     uint32_t conn;
     uint64_t account;
     uint64_t epoch;
-    uint64_t id;         /* of the connection, for people */
+    uint64_t id;          /* of the connection, for people */
     uint64_t items_acked; /* of the MESSAGE and RECEIPT frames of this session */
     uint32_t unticked;
     uint16_t device_number;
@@ -89,9 +92,6 @@ struct session {
 struct session *session_create(struct shard *shard, uint32_t conn, const char *address, bool plaintext);
 void session_destroy(struct session *session);
 
-void session_input(struct session *session, struct buf *buf, uint32_t offset, uint32_t bytes);
-/* Goes on with what waits, if what forbade it is over. */
-void session_resume(struct session *session);
 size_t session_output(struct session *session, uint8_t *space, size_t space_bytes, size_t *ret_needed);
 
 /* Appends control frames: they go before items. */
@@ -105,7 +105,22 @@ void session_send_away(struct session *session, uint32_t after_ms);
 void session_linked(struct session *session, struct request *request);
 void session_check_time(struct session *session);
 
-/* core/login.c: the first record, the move home, the welcome. 0 or -EPROTO; bytes_after: of the record, behind it. */
+/* core/handshake.c: one whole message each; CLOSE_NONE, or why the session can't go on. */
+enum close_reason handshake_take_hello(struct session *session, const uint8_t *bytes);
+enum close_reason handshake_take_message(struct session *session, const uint8_t *message,
+                                         size_t message_bytes);
+void handshake_end(struct session *session);
+
+/* core/input.c: received bytes, and what of them waits. */
+void session_input(struct session *session, struct buf *buf, uint32_t offset, uint32_t bytes);
+/* Goes on with what waits, if what forbade it is over. */
+void session_resume(struct session *session);
+void input_forget(struct session *session);
+/* Not paused any more; the socket's reading is the caller's business. */
+void input_unpause(struct session *session);
+
+/* core/login.c: the first record, the move home, the welcome. 0 or -EPROTO; bytes_after: of the record,
+ * behind it. */
 int login_first_frame(struct session *session, const struct frame *frame, size_t bytes_after);
 /* Hands the session over, with what was received and not looked at yet. */
 void login_move(struct session *session, const struct chunk *rest);

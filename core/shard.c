@@ -10,7 +10,7 @@
 #define CHECK_EVERY_MS 50 /* a slice of the sessions is looked at for timeouts */
 #define CHECK_SLICES 20   /* so each of them once a second */
 
-/* --- a life ---------------------------------------------------------------------------------------------------------------- */
+/* --- a life --------------------------------------------------------------------------------------------- */
 
 int shard_create(const struct shard_setup *setup, struct shard **ret_shard) {
     struct shard *shard = calloc(1, sizeof(*shard));
@@ -103,7 +103,7 @@ void *shard_store(const struct shard *shard) {
     return shard->store;
 }
 
-/* --- loading -------------------------------------------------------------------------------------------------------------- */
+/* --- loading -------------------------------------------------------------------------------------------- */
 
 int shard_load_account(struct shard *shard, const struct account_record *record) {
     struct account *account;
@@ -148,13 +148,14 @@ static void purge_revoked(struct shard *shard) {
         struct account *account = shard->accounts.slots[i];
         for (uint32_t j = 0; account && j < DEVICES_MAX; j++) {
             struct device *device = account->devices[j];
-            if (device && (device->flags & DEVICE_REVOKED) && device->outbox.drain_next < device->outbox.queue_next)
+            if (device && (device->flags & DEVICE_REVOKED) &&
+                device->outbox.drain_next < device->outbox.queue_next)
                 (void)outbox_purge(shard, device, NULL);
         }
     }
 }
 
-/* --- notes ----------------------------------------------------------------------------------------------------------------- */
+/* --- notes ---------------------------------------------------------------------------------------------- */
 
 void switch_post(struct shard *shard, uint32_t party, struct note *note) {
     if (party == shard->index)
@@ -216,7 +217,7 @@ void switch_handle(struct shard *shard, const struct note *note) {
     }
 }
 
-/* --- a turn --------------------------------------------------------------------------------------------------------------- */
+/* --- a turn --------------------------------------------------------------------------------------------- */
 
 static void check_times(struct shard *shard) {
     if (shard->now_ms - shard->checked_ms < CHECK_EVERY_MS)
@@ -289,7 +290,7 @@ bool shard_drained(const struct shard *shard) {
     return shard->stopping;
 }
 
-/* --- connections ---------------------------------------------------------------------------------------------------------- */
+/* --- connections ---------------------------------------------------------------------------------------- */
 
 static void session_enter(struct shard *shard, struct session *session, uint32_t conn) {
     must(conn < shard->session_limit && !shard->sessions[conn]);
@@ -354,7 +355,8 @@ void shard_refuse(struct shard *shard, uint32_t conn, enum close_reason reason) 
         stats_add(shard->stats->closed[reason], 1);
 }
 
-size_t shard_output(struct shard *shard, uint32_t conn, uint8_t *space, size_t space_bytes, size_t *ret_needed) {
+size_t shard_output(struct shard *shard, uint32_t conn, uint8_t *space, size_t space_bytes,
+                    size_t *ret_needed) {
     struct session *session = shard->sessions[conn];
     *ret_needed = 0;
     return session ? session_output(session, space, space_bytes, ret_needed) : 0;

@@ -1,8 +1,10 @@
-/* core/shard.h: one shard of the switch, as io drives it: bytes in, bytes out, one turn of the loop at a time.
+/* core/shard.h: one shard of the switch, as io drives it: bytes in, bytes out, one turn of the loop at a
+ * time.
  *
- * A turn: shard_turn_begin (time, lanes, timers), any number of shard_accepted / shard_input / shard_ended, then
- * shard_output for every connection that asked by port_output_ready, then shard_turn_end. A connection is named by its
- * index in the shard's table (`conn`, 0 .. connections_max-1), chosen by io, free again after shard_closed.
+ * A turn: shard_turn_begin (time, lanes, timers), any number of shard_accepted / shard_input / shard_ended,
+ * then shard_output for every connection that asked by port_output_ready, then shard_turn_end. A connection
+ * is named by its index in the shard's table (`conn`, 0 .. connections_max-1), chosen by io, free again after
+ * shard_closed.
  *
  * Threads: everything on the shard's thread, except shard_create and shard_index.
  * Memory: tables at shard_create; a session per connection. */
@@ -28,20 +30,20 @@ struct stats;
 struct session_move {
     struct session *session; /* the whole session goes along */
     uint16_t from, to;
-    int32_t fd;              /* io's: the socket */
-    void *io;                /* io's: what else belongs to the connection */
+    int32_t fd; /* io's: the socket */
+    void *io;   /* io's: what else belongs to the connection */
 };
 
 struct shard_setup {
-    uint32_t index;          /* 0 .. shards-1, also its party number in lanes */
+    uint32_t index; /* 0 .. shards-1, also its party number in lanes */
     uint32_t shards;
-    uint32_t stores;         /* store threads: parties shards .. shards+stores-1; the admin thread comes last */
+    uint32_t stores; /* store threads: parties shards .. shards+stores-1; the admin thread comes last */
     const struct config *config;
     struct lanes *lanes;
-    struct stats *stats;     /* this shard's counters */
+    struct stats *stats;          /* this shard's counters */
     const uint8_t *server_secret; /* 32 bytes; copied, wiped at shard_destroy */
-    uint64_t epoch_ms;       /* UTC at start */
-    void *io;                /* io's and storage's own, for their side of core/port.h */
+    uint64_t epoch_ms;            /* UTC at start */
+    void *io;                     /* io's and storage's own, for their side of core/port.h */
     void *store;
 };
 
@@ -55,17 +57,19 @@ void *shard_store(const struct shard *shard);
 int shard_load_account(struct shard *shard, const struct account_record *record);
 int shard_load_device(struct shard *shard, const struct device_record *record);
 int shard_load_block(struct shard *shard, uint64_t account, uint64_t blocked);
-int shard_load_queue(struct shard *shard, uint64_t account, uint16_t device, uint64_t first_seq, uint64_t last_seq);
+int shard_load_queue(struct shard *shard, uint64_t account, uint16_t device, uint64_t first_seq,
+                     uint64_t last_seq);
 
-/* Starts a turn: now_ms is monotonic, utc_ms the wall clock. Empties the incoming lanes and runs what is due. */
+/* Starts a turn: now_ms is monotonic, utc_ms the wall clock. Empties the incoming lanes and runs what is
+ * due. */
 void shard_turn_begin(struct shard *shard, uint64_t now_ms, uint64_t utc_ms);
 /* Ends a turn: read transactions end. io publishes the lanes next. */
 void shard_turn_end(struct shard *shard);
 /* Monotonic ms at which the shard wants its next turn at the latest; UINT64_MAX: no hurry. */
 uint64_t shard_next_ms(const struct shard *shard);
 
-/* A connection was accepted. 0, or -ENOMEM / -EAGAIN (draining): io closes it. `plaintext`: came over a plaintext
- * listener. `address`: numeric, for people. */
+/* A connection was accepted. 0, or -ENOMEM / -EAGAIN (draining): io closes it. `plaintext`: came over a
+ * plaintext listener. `address`: numeric, for people. */
 int shard_accepted(struct shard *shard, uint32_t conn, const char *address, bool plaintext);
 /* Bytes came: `bytes` at `offset` of buf, with one reference that is the shard's from now on. */
 void shard_input(struct shard *shard, uint32_t conn, struct buf *buf, uint32_t offset, uint32_t bytes);
@@ -73,9 +77,11 @@ void shard_input(struct shard *shard, uint32_t conn, struct buf *buf, uint32_t o
 void shard_ended(struct shard *shard, uint32_t conn, int error);
 /* io itself closes this connection and why (address limit, bad PROXY header); shard_closed follows. */
 void shard_refuse(struct shard *shard, uint32_t conn, enum close_reason reason);
-/* Fills space with what is to be sent next and returns its bytes; 0: nothing now. Where the next item does not fit,
- * returns 0 and sets *ret_needed to the space it takes (at most 65,537 + 2), else *ret_needed is 0. */
-size_t shard_output(struct shard *shard, uint32_t conn, uint8_t *space, size_t space_bytes, size_t *ret_needed);
+/* Fills space with what is to be sent next and returns its bytes; 0: nothing now. Where the next item does
+ * not fit, returns 0 and sets *ret_needed to the space it takes (at most 65,537 + 2), else *ret_needed is 0.
+ */
+size_t shard_output(struct shard *shard, uint32_t conn, uint8_t *space, size_t space_bytes,
+                    size_t *ret_needed);
 /* The connection is gone, whoever closed it: the session ends, its device's outbox is spilled. */
 void shard_closed(struct shard *shard, uint32_t conn);
 /* A connection came from another shard; the session continues here under `conn`. */

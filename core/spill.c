@@ -7,7 +7,7 @@
 #include "core/outbox.h"
 #include "core/switch.h"
 
-/* --- outbox -> queue --------------------------------------------------------------------------------------------------- */
+/* --- outbox -> queue ------------------------------------------------------------------------------------ */
 
 bool outbox_store_takes(const struct shard *shard, const struct device *device) {
     return device->outbox.failed_from == 0 &&
@@ -63,7 +63,8 @@ static void item_put(struct shard *shard, struct device *device, struct outbox_i
     switch_post(shard, shard->shards + environment, &note);
 }
 
-/* All that is unstored goes, oldest first: so the queue never holds a message whose predecessor is in memory alone. */
+/* All that is unstored goes, oldest first: so the queue never holds a message whose predecessor is in memory
+ * alone. */
 void outbox_spill(struct shard *shard, struct device *device) {
     struct outbox *outbox = &device->outbox;
     if (!outbox_store_takes(shard, device))
@@ -77,7 +78,7 @@ void outbox_spill(struct shard *shard, struct device *device) {
         item_put(shard, device, item);
 }
 
-/* --- what became of a put ---------------------------------------------------------------------------------------------- */
+/* --- what became of a put ------------------------------------------------------------------------------- */
 
 void outbox_unsettle(struct outbox *outbox, struct outbox_item *item) {
     item->next = NULL;
@@ -136,8 +137,8 @@ static void put_committed(struct shard *shard, struct device *device, struct out
         receipt_discharge(shard, receipt);
 }
 
-/* What the device may have already goes on in memory; the sender of what it has not gets to know, and sends it again.
- * Receipts can't be refused: they wait in memory. */
+/* What the device may have already goes on in memory; the sender of what it has not gets to know, and sends
+ * it again. Receipts can't be refused: they wait in memory. */
 static void put_refused(struct shard *shard, struct device *device, struct outbox_item *item) {
     struct outbox *outbox = &device->outbox;
     if (!outbox->failed_from || item->seq < outbox->failed_from)
@@ -208,7 +209,7 @@ void outbox_put_done(struct shard *shard, const struct note *note) {
     }
 }
 
-/* --- settled ------------------------------------------------------------------------------------------------------------ */
+/* --- settled -------------------------------------------------------------------------------------------- */
 
 /* Entries are deleted in runs: one note for neighbours in the queue. */
 struct run {
@@ -229,7 +230,8 @@ void outbox_settled(struct shard *shard, struct device *device, const struct mes
     struct outbox *outbox = &device->outbox;
     struct run run = {0};
     struct outbox_item *next;
-    for (struct outbox_item *item = outbox->unsettled; item; item = next) { /* one that came twice is there twice */
+    for (struct outbox_item *item = outbox->unsettled; item;
+         item = next) { /* one that came twice is there twice */
         next = item->next;
         if (item->type != FRAME_MESSAGE || item->id.number < id->number || item->id.number > last ||
             !message_id_same_key(&item->id, id))
@@ -248,7 +250,7 @@ void outbox_settled(struct shard *shard, struct device *device, const struct mes
         outbox_delete(shard, device->account->number, device->number, run.first, run.last);
 }
 
-/* --- age ---------------------------------------------------------------------------------------------------------------- */
+/* --- age ------------------------------------------------------------------------------------------------ */
 
 static void copy_out(struct shard *shard, struct message *message) {
     if (!message || message->puts || message->buf->kind != BUF_RING)

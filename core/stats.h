@@ -1,7 +1,7 @@
 /* core/stats.h: the counters, each declared once with its help; ternctl and the metrics page show this table.
  *
- * Threads: a struct stats belongs to one thread, which alone adds; others read it without stopping it. Sums over
- * threads are each true to the moment it was read, not to one common moment. */
+ * Threads: a struct stats belongs to one thread, which alone adds; others read it without stopping it. Sums
+ * over threads are each true to the moment it was read, not to one common moment. */
 #ifndef TERN_CORE_STATS_H
 #define TERN_CORE_STATS_H
 
@@ -11,49 +11,49 @@
 #include "core/reason.h"
 
 /* name, kind (counter: only rises; gauge: goes both ways), help */
-#define STATS(X)                                                                                  \
-    X(connections, gauge, "connections open")                                                     \
-    X(connections_accepted, counter, "connections accepted")                                      \
-    X(connections_moved, counter, "connections moved to their account's home shard")              \
-    X(handshakes, counter, "handshakes completed")                                                \
-    X(logins, counter, "sessions logged in")                                                      \
-    X(links, counter, "devices linked")                                                           \
-    X(sessions_replaced, counter, "sessions replaced by a newer one of the same device")          \
-    X(messages_accepted, counter, "messages accepted from devices")                               \
-    X(messages_refused, counter, "messages refused, with a reason to the sender")                 \
-    X(messages_delivered, counter, "messages acknowledged by a target device")                    \
-    X(messages_memory_only, counter, "messages discharged at every target without touching the disk") \
-    X(messages_spilled, counter, "messages handed to the store, per target device")               \
-    X(messages_drained, counter, "queue entries sent to their device")                            \
-    X(messages_expired, counter, "messages expired or purged undelivered")                        \
-    X(messages_in_memory, gauge, "messages held in memory")                                       \
-    X(payload_copies, counter, "payloads copied in user space beyond seal and open")              \
-    X(receipts_routed, counter, "receipts that arrived at the sender's home shard, as ranges")    \
-    X(receipts_sent, counter, "receipt frames put into sessions")                                 \
-    X(receipts_spilled, counter, "receipts handed to the store")                                  \
-    X(settled, counter, "acknowledgements confirmed to their device, as ranges")                  \
-    X(deletes, counter, "queue entries deleted after settlement")                                 \
-    X(put_failures, counter, "queue entries the store could not take")                            \
-    X(input_paused, counter, "times a socket was not read because of a limit")                    \
-    X(records_opened, counter, "records opened")                                                  \
-    X(records_sealed, counter, "records sealed")                                                  \
-    X(bytes_in, counter, "bytes received")                                                        \
-    X(bytes_out, counter, "bytes sent")                                                           \
-    X(frames_unknown, counter, "frames of unknown type, skipped")                                 \
-    X(pings, counter, "pings sent")                                                               \
-    X(turns, counter, "turns of the shard loop")                                                  \
-    X(enters, counter, "io_uring_enter calls")                                                    \
-    X(doorbells, counter, "doorbells rung for sleeping threads")                                  \
-    X(bufs_exhausted, counter, "times no receive buffer was free")                                \
-    X(bufs_lent, gauge, "receive buffers lent")                                                   \
-    X(notes, counter, "notes taken from lanes")                                                   \
-    X(notes_kept, counter, "notes kept because a lane was full")                                  \
-    X(store_commits, counter, "transactions the store made durable")                              \
-    X(store_puts, counter, "queue entries committed")                                             \
-    X(store_put_failures, counter, "queue entries the store refused or could not commit")         \
-    X(store_deletes, counter, "delete notes the store worked off")                                \
-    X(store_expired, counter, "queue entries and codes found expired")                            \
-    X(store_records, gauge, "records in the store")                                               \
+#define STATS(X)                                                                                             \
+    X(connections, gauge, "connections open")                                                                \
+    X(connections_accepted, counter, "connections accepted")                                                 \
+    X(connections_moved, counter, "connections moved to their account's home shard")                         \
+    X(handshakes, counter, "handshakes completed")                                                           \
+    X(logins, counter, "sessions logged in")                                                                 \
+    X(links, counter, "devices linked")                                                                      \
+    X(sessions_replaced, counter, "sessions replaced by a newer one of the same device")                     \
+    X(messages_accepted, counter, "messages accepted from devices")                                          \
+    X(messages_refused, counter, "messages refused, with a reason to the sender")                            \
+    X(messages_delivered, counter, "messages acknowledged by a target device")                               \
+    X(messages_memory_only, counter, "messages discharged at every target without touching the disk")        \
+    X(messages_spilled, counter, "messages handed to the store, per target device")                          \
+    X(messages_drained, counter, "queue entries sent to their device")                                       \
+    X(messages_expired, counter, "messages expired or purged undelivered")                                   \
+    X(messages_in_memory, gauge, "messages held in memory")                                                  \
+    X(payload_copies, counter, "payloads copied in user space beyond seal and open")                         \
+    X(receipts_routed, counter, "receipts that arrived at the sender's home shard, as ranges")               \
+    X(receipts_sent, counter, "receipt frames put into sessions")                                            \
+    X(receipts_spilled, counter, "receipts handed to the store")                                             \
+    X(settled, counter, "acknowledgements confirmed to their device, as ranges")                             \
+    X(deletes, counter, "queue entries deleted after settlement")                                            \
+    X(put_failures, counter, "queue entries the store could not take")                                       \
+    X(input_paused, counter, "times a socket was not read because of a limit")                               \
+    X(records_opened, counter, "records opened")                                                             \
+    X(records_sealed, counter, "records sealed")                                                             \
+    X(bytes_in, counter, "bytes received")                                                                   \
+    X(bytes_out, counter, "bytes sent")                                                                      \
+    X(frames_unknown, counter, "frames of unknown type, skipped")                                            \
+    X(pings, counter, "pings sent")                                                                          \
+    X(turns, counter, "turns of the shard loop")                                                             \
+    X(enters, counter, "io_uring_enter calls")                                                               \
+    X(doorbells, counter, "doorbells rung for sleeping threads")                                             \
+    X(bufs_exhausted, counter, "times no receive buffer was free")                                           \
+    X(bufs_lent, gauge, "receive buffers lent")                                                              \
+    X(notes, counter, "notes taken from lanes")                                                              \
+    X(notes_kept, counter, "notes kept because a lane was full")                                             \
+    X(store_commits, counter, "transactions the store made durable")                                         \
+    X(store_puts, counter, "queue entries committed")                                                        \
+    X(store_put_failures, counter, "queue entries the store refused or could not commit")                    \
+    X(store_deletes, counter, "delete notes the store worked off")                                           \
+    X(store_expired, counter, "queue entries and codes found expired")                                       \
+    X(store_records, gauge, "records in the store")                                                          \
     X(store_used_bytes, gauge, "bytes of the store's map in use")
 
 struct stats {
@@ -65,8 +65,9 @@ struct stats {
 };
 
 /* Adds to a counter of one's own thread: a relaxed load and store, no locked instruction. */
-#define stats_add(counter, amount)                                                                \
-    atomic_store_explicit(&(counter), atomic_load_explicit(&(counter), memory_order_relaxed) + (uint64_t)(amount), \
+#define stats_add(counter, amount)                                                                           \
+    atomic_store_explicit(&(counter),                                                                        \
+                          atomic_load_explicit(&(counter), memory_order_relaxed) + (uint64_t)(amount),       \
                           memory_order_relaxed)
 #define stats_get(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
 
@@ -84,8 +85,8 @@ struct stats_row {
 
 /* Row `index` of 0 .. STATS_ROWS-1. */
 struct stats_row stats_row(uint32_t index);
-/* Its value in one thread's counters; add them up for the switch. A gauge may be negative in one thread: add as
- * unsigned numbers, which wrap. */
+/* Its value in one thread's counters; add them up for the switch. A gauge may be negative in one thread: add
+ * as unsigned numbers, which wrap. */
 uint64_t stats_read(const struct stats *stats, uint32_t index);
 
 #endif

@@ -19,10 +19,10 @@
 #include "core/stats.h"
 
 #define STORES_MAX 64
-#define REFUSED_MAX 4096 /* keys whose refused number is awaited, per shard; the oldest makes room */
+#define REFUSED_MAX 4096    /* keys whose refused number is awaited, per shard; the oldest makes room */
 #define NOTES_PER_TURN 8192 /* taken from lanes before sockets have their turn */
 #define RECONNECT_MS 1000   /* what devices are told to wait when the switch drains */
-#define STORE_RETRY_MS 250 /* after a put failed, how long nothing new is tried */
+#define STORE_RETRY_MS 250  /* after a put failed, how long nothing new is tried */
 
 struct refused_entry {
     struct message_id id; /* number: the one that has to come back first; from == 0: free */
@@ -30,12 +30,12 @@ struct refused_entry {
 };
 
 struct shard {
-    uint32_t index;      /* [init] */
-    uint32_t shards;     /* [init] */
-    uint32_t stores;     /* [init] */
-    struct lanes *lanes; /* [init] */
-    struct stats *stats; /* [init]; counters written by this shard alone */
-    struct config config; /* [shard] own copy, reloadable part changes */
+    uint32_t index;                  /* [init] */
+    uint32_t shards;                 /* [init] */
+    uint32_t stores;                 /* [init] */
+    struct lanes *lanes;             /* [init] */
+    struct stats *stats;             /* [init]; counters written by this shard alone */
+    struct config config;            /* [shard] own copy, reloadable part changes */
     uint8_t secret[NOISE_KEY_BYTES]; /* [init] */
 
     uint64_t now_ms; /* [shard] monotonic, of this turn */
@@ -76,13 +76,14 @@ struct shard {
     void *io, *store; /* [init] of the other layers */
 };
 
-/* core/refused.c --------------------------------------------------------------------------------------------------- */
+/* core/refused.c
+ * --------------------------------------------------------------------------------------------------- */
 
-/* Numbers of a key above the one that was refused with a retry time are refused too, until that one comes back: else
- * the order would break. */
+/* Numbers of a key above the one that was refused with a retry time are refused too, until that one comes
+ * back: else the order would break. */
 void refused_note(struct shard *shard, const struct message_id *id);
-/* True: it has to wait. The awaited number itself ends the waiting, and so does a first one (MESSAGE_FIRST): a copy of the
- * awaited message may have got its tick. */
+/* True: it has to wait. The awaited number itself ends the waiting, and so does a first one (MESSAGE_FIRST):
+ * a copy of the awaited message may have got its tick. */
 bool refused_holds(struct shard *shard, const struct message_id *id, bool first);
 
 /* Store environment of an account's queues. */
@@ -99,15 +100,18 @@ static inline uint32_t switch_home(const struct shard *shard, uint64_t account) 
 void switch_post(struct shard *shard, uint32_t party, struct note *note);
 void switch_handle(struct shard *shard, const struct note *note);
 
-/* core/route.c ---------------------------------------------------------------------------------------------------- */
+/* core/route.c
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* Accepts a message frame of an open session, in place. As intake_frame. */
 int route_accept(struct session *session, const struct frame *frame, struct buf *buf);
 /* The recipient's home: to every device, or refused. */
 void route_arrived(struct shard *shard, struct message *message);
-/* One target is discharged: acknowledged by the device, committed in its queue, or gone (revoked, refused). */
+/* One target is discharged: acknowledged by the device, committed in its queue, or gone (revoked,
+ * refused). */
 enum discharge { DISCHARGE_ACKED, DISCHARGE_STORED, DISCHARGE_GONE };
-void message_discharge(struct shard *shard, struct message *message, const struct device *device, enum discharge how);
+void message_discharge(struct shard *shard, struct message *message, const struct device *device,
+                       enum discharge how);
 /* An outbox item no longer needs the bytes. */
 void message_let_go(struct shard *shard, struct message *message);
 /* Some target can't take it: the sender is told once, the message gets no sent tick. */
@@ -115,14 +119,16 @@ void message_refuse(struct shard *shard, struct message *message, enum refusal r
 void message_home(struct shard *shard, struct message *message);
 void route_refused(struct shard *shard, const struct note *note);
 
-/* core/buf.c ------------------------------------------------------------------------------------------------------ */
+/* core/buf.c
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* A heap block with one reference, to be freed by shard `owner`; NULL: no memory. */
 struct buf *buf_create(uint32_t owner, uint32_t capacity);
 /* One reference less; one that is another shard's is sent home. */
 void buf_drop(struct shard *shard, struct buf *buf);
 
-/* core/calls.c: requests of the administrator ----------------------------------------------------------------------- */
+/* core/calls.c: requests of the administrator
+ * ----------------------------------------------------------------------- */
 
 void calls_handle(struct shard *shard, struct request *request);
 void calls_done(struct shard *shard, struct request *request);

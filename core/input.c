@@ -1,0 +1,301 @@
+/* Received bytes: units taken whole, joined where they straddle buffers, kept where a limit says not now. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/bytes.h"
+#include "core/record.h"
+#include "core/session.h"
+#include "core/switch.h"
+
+#define PARTIAL_BYTES_MIN 512
+
+void input_forget(struct session *session) {
+    struct shard *shard = session->shard;
+    while (session->waiting) {
+        struct chunk *chunk = session->waiting;
+        session->waiting = chunk->next;
+        buf_drop(shard, chunk->buf);
+        free(chunk);
+    }
+    session->waiting_tail = NULL;
+    if (session->partial)
+        buf_drop(shard, session->partial);
+    session->partial = NULL;
+    session->partial_bytes = 0;
+}
+
+void input_unpause(struct session *session) {
+    if (!session->paused)
+        return;
+    session->paused = false;
+    *(session->paused_prev ? &session->paused_prev->paused_next : &session->shard->paused_head) =
+        session->paused_next;
+    if (session->paused_next)
+        session->paused_next->paused_prev = session->paused_prev;
+}
+
+static void pause_input(struct session *session) {
+    struct shard *shard = session->shard;
+    if (session->paused)
+        return;
+    session->paused = true;
+    session->paused_prev = NULL;
+    session->paused_next = shard->paused_head;
+    if (shard->paused_head)
+        shard->paused_head->paused_prev = session;
+    shard->paused_head = session;
+    stats_add(shard->stats->input_paused, 1);
+    port_input_pause(shard, session->conn);
+}
+
+static size_t record_limit_bytes(const struct session *session) {
+    if (session->state < SESSION_LINKING)
+        return SESSION_FIRST_RECORD_BYTES_MAX;
+    size_t message_bytes = (size_t)session->shard->config.payload_bytes_max + FRAME_MESSAGE_BYTES;
+    return (message_bytes > SESSION_RECORD_BYTES_MIN ? message_bytes : SESSION_RECORD_BYTES_MIN) +
+           NOISE_TAG_BYTES;
+}
+
+/* Bytes of the unit that begins here, as far as its first `have` bytes tell; ret_reason where it can't go
+ * on. */
+static size_t unit_bytes(const struct session *session, const uint8_t *bytes, size_t have,
+                         enum close_reason *ret_reason) {
+    if (session->state == SESSION_HELLO) {
+        if (memcmp(bytes, "TERN", have < 4 ? have : 4) != 0)
+            *ret_reason = CLOSE_NOT_TERN;
+        return HELLO_BYTES;
+    }
+    if (have < RECORD_LENGTH_BYTES)
+        return RECORD_LENGTH_BYTES;
+    size_t body_bytes = bytes_get16(bytes);
+    if (session->state == SESSION_HANDSHAKE) {
+        if (body_bytes != noise_handshake_message_bytes(session->handshake))
+            *ret_reason = CLOSE_HANDSHAKE;
+    } else if (body_bytes > record_limit_bytes(session)) {
+        *ret_reason = CLOSE_RECORD_TOO_LARGE;
+    }
+    return RECORD_LENGTH_BYTES + body_bytes;
+}
+
+/* Frames one after the other until the limit of something says not now. */
+static int take_frames(struct session *session, struct chunk *chunk) {
+    while (chunk->pos < chunk->frames_end) {
+        struct frame frame;
+        uint8_t *pos = chunk->pos;
+        size_t left = (size_t)(chunk->frames_end - chunk->pos);
+        int error = frame_next(&pos, &left, &frame);
+        if (!error)
+            error = session->state == SESSION_LOGIN ? login_first_frame(session, &frame, left)
+                                                    : intake_frame(session, &frame, chunk->buf);
+        if (error == -EAGAIN)
+            return -EAGAIN;
+        if (error < 0) {
+            session_close(session, CLOSE_BAD_FRAME);
+            return -EPROTO;
+        }
+        chunk->pos = pos;
+        if (session->state == SESSION_CLOSING || session->moving)
+            return -EPROTO;
+    }
+    return 0;
+}
+
+/* A whole unit at `unit`. What a record holds is left in chunk->pos .. frames_end. */
+static enum close_reason take_unit(struct session *session, struct chunk *chunk, uint8_t *unit,
+                                   size_t bytes) {
+    if (session->state == SESSION_HELLO)
+        return handshake_take_hello(session, unit);
+    uint8_t *body = unit + RECORD_LENGTH_BYTES;
+    size_t body_bytes = bytes - RECORD_LENGTH_BYTES;
+    if (session->state == SESSION_HANDSHAKE)
+        return handshake_take_message(session, body, body_bytes);
+    size_t frames_bytes = 0;
+    if (record_open(&session->receive, body, body_bytes, &frames_bytes) < 0)
+        return CLOSE_RECORD_FORGED;
+    stats_add(session->shard->stats->records_opened, 1);
+    if (session->state == SESSION_LOGIN && frames_bytes == 0)
+        return CLOSE_BAD_FRAME;
+    chunk->pos = body;
+    chunk->frames_end = body + frames_bytes;
+    return CLOSE_NONE;
+}
+
+/* Joins what straddles buffers. 1: the unit is whole; 0: more has to come; negative: no memory or a bad
+ * unit. */
+static int join(struct session *session, struct chunk *chunk, size_t *ret_bytes,
+                enum close_reason *ret_reason) {
+    for (;;) {
+        size_t have = session->partial_bytes;
+        uint8_t *start = have ? session->partial->data : chunk->raw;
+        size_t bytes =
+            unit_bytes(session, start, have ? have : (size_t)(chunk->end - chunk->raw), ret_reason);
+        if (*ret_reason)
+            return -EPROTO;
+        if (have && have >= bytes) {
+            *ret_bytes = bytes;
+            return 1;
+        }
+        if (!session->partial || session->partial->capacity < bytes) {
+            size_t capacity = bytes > PARTIAL_BYTES_MIN ? bytes : PARTIAL_BYTES_MIN;
+            struct buf *larger = buf_create(session->shard->index, (uint32_t)capacity);
+            if (!larger) {
+                *ret_reason = CLOSE_OVERLOAD;
+                return -ENOMEM;
+            }
+            if (session->partial) {
+                memcpy(larger->data, session->partial->data, have);
+                buf_drop(session->shard, session->partial);
+            }
+            session->partial = larger;
+        }
+        size_t take = (size_t)(chunk->end - chunk->raw);
+        if (take == 0)
+            return 0;
+        if (take > bytes - have)
+            take = bytes - have;
+        memcpy(session->partial->data + have, chunk->raw, take);
+        session->partial_bytes += (uint32_t)take;
+        chunk->raw += take;
+    }
+}
+
+static int append_waiting(struct session *session, const struct chunk *chunk) {
+    struct chunk *kept = malloc(sizeof(*kept));
+    if (!kept) {
+        buf_drop(session->shard, chunk->buf);
+        session_close(session, CLOSE_OVERLOAD);
+        return -EPROTO;
+    }
+    *kept = *chunk;
+    kept->next = NULL;
+    if (session->waiting_tail)
+        session->waiting_tail->next = kept;
+    else
+        session->waiting = kept;
+    session->waiting_tail = kept;
+    return 0;
+}
+
+/* A joined unit has its own buffer: its frames are worked off before the chunk goes on. Where they have to
+ * wait, they wait in a chunk of their own, before this one. */
+static int take_joined(struct session *session, size_t bytes, enum close_reason *ret_reason,
+                       struct chunk *ret_joined) {
+    struct chunk joined = {.buf = session->partial};
+    session->partial = NULL;
+    session->partial_bytes = 0;
+    enum close_reason reason = take_unit(session, &joined, joined.buf->data, bytes);
+    int error = 0;
+    if (reason)
+        *ret_reason = reason;
+    else
+        error = take_frames(session, &joined);
+    if (error == -EAGAIN) {
+        *ret_joined = joined;
+        return -EAGAIN;
+    }
+    buf_drop(session->shard, joined.buf);
+    return reason ? -EPROTO : error;
+}
+
+/* Works off a chunk. 0: all of it; -EAGAIN: the rest has to wait, and in ret_joined perhaps something before
+ * it; -EPROTO: the session closes or moves. */
+static int eat(struct session *session, struct chunk *chunk, struct chunk *ret_joined) {
+    enum close_reason reason = CLOSE_NONE;
+    int error = take_frames(session, chunk);
+    while (!error && chunk->raw < chunk->end) {
+        size_t have = (size_t)(chunk->end - chunk->raw);
+        size_t bytes = session->partial_bytes ? SIZE_MAX : unit_bytes(session, chunk->raw, have, &reason);
+        if (reason)
+            break;
+        if (bytes <= have) {
+            uint8_t *unit = chunk->raw;
+            chunk->raw += bytes;
+            reason = take_unit(session, chunk, unit, bytes);
+            if (reason)
+                break;
+            error = take_frames(session, chunk);
+            continue;
+        }
+        int whole = join(session, chunk, &bytes, &reason);
+        if (whole < 0)
+            break;
+        if (whole)
+            error = take_joined(session, bytes, &reason, ret_joined);
+        if (reason)
+            break;
+    }
+    if (reason) {
+        session_close(session, reason);
+        return -EPROTO;
+    }
+    return error;
+}
+
+void session_input(struct session *session, struct buf *buf, uint32_t offset, uint32_t bytes) {
+    struct shard *shard = session->shard;
+    struct chunk chunk = {.buf = buf, .raw = buf->data + offset, .end = buf->data + offset + bytes};
+    session->heard_ms = shard->now_ms;
+    session->pinged = false;
+    if (session->state == SESSION_CLOSING) {
+        buf_drop(shard, buf);
+        return;
+    }
+    if (session->waiting) {
+        append_waiting(session, &chunk);
+        return;
+    }
+    struct chunk joined = {0};
+    int error = eat(session, &chunk, &joined);
+    if (error != -EAGAIN) {
+        if (error == -EPROTO && session->moving)
+            login_move(session, &chunk);
+        buf_drop(shard, buf);
+        return;
+    }
+    if (joined.buf && append_waiting(session, &joined) < 0) {
+        buf_drop(shard, buf);
+        return;
+    }
+    if (append_waiting(session, &chunk) == 0)
+        pause_input(session);
+}
+
+static int wait_before(struct session *session, const struct chunk *chunk) {
+    struct chunk *kept = malloc(sizeof(*kept));
+    if (!kept) {
+        buf_drop(session->shard, chunk->buf);
+        session_close(session, CLOSE_OVERLOAD);
+        return -ENOMEM;
+    }
+    *kept = *chunk;
+    kept->next = session->waiting;
+    session->waiting = kept;
+    if (!session->waiting_tail)
+        session->waiting_tail = kept;
+    return 0;
+}
+
+void session_resume(struct session *session) {
+    int error = 0;
+    while (!error && session->waiting) {
+        struct chunk *head = session->waiting;
+        struct chunk chunk = *head;
+        struct chunk joined = {0};
+        session->waiting = head->next;
+        if (!session->waiting)
+            session->waiting_tail = NULL;
+        free(head);
+        error = eat(session, &chunk, &joined);
+        if (error != -EAGAIN)
+            buf_drop(session->shard, chunk.buf);
+        else if (wait_before(session, &chunk) < 0 && joined.buf)
+            buf_drop(session->shard, joined.buf);
+        else if (joined.buf)
+            (void)wait_before(session, &joined);
+    }
+    if (!error && session->paused) {
+        input_unpause(session);
+        port_input_resume(session->shard, session->conn);
+    }
+}
