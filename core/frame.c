@@ -183,7 +183,8 @@ size_t frame_write_link(uint8_t *out, enum frame_type type, const struct frame_l
 
 int frame_read_welcome(const struct frame *frame, struct frame_welcome *ret) {
     const uint8_t *at = frame->bytes;
-    if (frame->frame_bytes < WELCOME_BYTES || !is_fixed(frame, (size_t)WELCOME_BYTES + at[6]) || at[7] != 0)
+    if (frame->frame_bytes < WELCOME_BYTES || at[6] > FRAME_NAME_BYTES_MAX ||
+        !is_fixed(frame, (size_t)WELCOME_BYTES + at[6]) || at[7] != 0)
         return -EPROTO;
     *ret = (struct frame_welcome){
         .device = bytes_get16(at + 4),
