@@ -56,7 +56,7 @@ __attribute__((format(printf, 3, 4))) static int fail_with(struct end *end, int 
     return error;
 }
 
-/* --- opening --- */
+/* --- opening -------------------------------------------------------------------------------------------- */
 
 static int create_peer(struct end *end) {
     const struct load *load = end->load;
@@ -81,7 +81,8 @@ static int create_peer(struct end *end) {
     return error;
 }
 
-/* An address has some 28,000 ports to connect from: on loopback, further pairs come from further addresses.
+/* An address has some 28,000 ports to connect from: on loopback, further pairs come from further
+ * addresses.
  */
 #define PAIRS_PER_ADDRESS 10000u
 
@@ -131,7 +132,7 @@ int end_open(struct end *end, int epoll_fd) {
     return 0;
 }
 
-/* --- what arrives --- */
+/* --- what arrives --------------------------------------------------------------------------------------- */
 
 static bool is_measured(const struct end *end, uint64_t at_ns) {
     return at_ns >= end->load->measure_from_ns && at_ns < end->load->measure_to_ns;
@@ -286,15 +287,15 @@ static int on_frame(void *context, struct peer *peer, const struct frame *frame)
     }
 }
 
-/* --- what goes out --- */
+/* --- what goes out -------------------------------------------------------------------------------------- */
 
-static int put_message(struct end *end, uint64_t number, uint64_t sent_ns) {
+static int put_message(struct end *end, uint64_t number, uint64_t sent_ns, bool first) {
     uint32_t size_bytes = end->load->size_bytes;
     uint8_t *out = peer_put_space(end->peer, FRAME_MESSAGE_BYTES + size_bytes);
     if (!out)
         return -ENOMEM;
-    struct frame_message message = {.id = {.to = end->other->account, .number = number},
-                                    .content_type = CONTENT_TYPE};
+    struct frame_message message = {
+        .id = {.to = end->other->account, .number = number}, .content_type = CONTENT_TYPE, .first = first};
     struct payload payload = {
         .sent_ns = sent_ns, .number = number, .pair = end->pair, .direction = end->direction};
     /* The payload is written in place: the frame is written around it, as one of so many bytes. */
@@ -310,13 +311,15 @@ static int put_again(struct end *end) {
     end->resend_from = 0;
     end->resend_at_ns = 0;
     end->has_resent = true;
+    bool first = true;
     for (uint64_t number = end->ticks.low; number < end->ticks.next; number++) {
         const struct tick *tick = ticks_find(&end->ticks, number);
         if (tick->bits & RECEIPT_SENT)
             continue;
-        int error = put_message(end, number, tick->sent_ns);
+        int error = put_message(end, number, tick->sent_ns, first);
         if (error)
             return error;
+        first = false;
         end->tally->resent++;
     }
     return 0;
@@ -328,13 +331,15 @@ static int put_messages(struct end *end) {
     if (!end->sending)
         return 0;
     uint64_t sent_ns = end_clock_ns();
+    if (sent_ns >= end->load->measure_to_ns) /* the worker looks at the clock less often */
+        return 0;
     while (end->unticked < end->load->window && peer_put_bytes(end->peer) < BLOCKED_BYTES_MAX) {
         uint64_t number = end->ticks.next;
         int error = ticks_add(&end->ticks, sent_ns);
         if (error == -ENOSPC) /* ticked as sent, but not delivered yet: that is the switch's queue */
             return 0;
         if (!error)
-            error = put_message(end, number, sent_ns);
+            error = put_message(end, number, sent_ns, false);
         if (error)
             return error;
         end->unticked++;
@@ -395,7 +400,7 @@ int end_send(struct end *end) {
     return error;
 }
 
-/* --- the socket --- */
+/* --- the socket ----------------------------------------------------------------------------------------- */
 
 static int fail_closed(struct end *end, int error) {
     bool linking = end->state == END_LINKING;
