@@ -19,8 +19,8 @@
 #include "core/hello.h"
 #include "core/noise.h"
 
-#define PEER_GATHERED_BYTES_MAX                                                                              \
-    (16u << 20) /* frames gathered at a time; who sends more looks at peer_put_bytes first */
+/* Frames gathered at a time; who sends more looks at peer_put_bytes first. */
+#define PEER_GATHERED_BYTES_MAX (16u << 20)
 
 struct peer;
 
@@ -34,8 +34,8 @@ struct peer_setup {
 };
 
 /* In plaintext mode there is no key that says who the device is: the switch takes LOGIN's account and device
- * as they are, and LINK's code with a key of the code's 16 bytes twice. */
-/* 0; -ENOMEM; -ENOSYS: the cryptographic library does not start. */
+ * as they are, and LINK's code with a key of the code's 16 bytes twice.
+ * 0; -ENOMEM; -ENOSYS: the cryptographic library does not start. */
 int peer_create(const struct peer_setup *setup, struct peer **ret_peer);
 void peer_destroy(struct peer *peer);
 
