@@ -72,17 +72,29 @@ static uint32_t *count_of(struct config *config, const struct setting *setting) 
     return (uint32_t *)(void *)((char *)config + setting->count_offset);
 }
 
+static size_t setting_bytes(const struct setting *setting) {
+    if (setting->kind == SETTING_NUMBER)
+        return sizeof(uint64_t);
+    return setting->kind == SETTING_TEXT ? CONFIG_TEXT_BYTES : (size_t)CONFIG_LIST_MAX * CONFIG_TEXT_BYTES;
+}
+
 /* Lists start with their default in place 0 and a count of 0: config_list_count says 1 where that default is
  * not empty. */
+static void set_default(struct config *config, const struct setting *setting) {
+    if (setting->kind == SETTING_NUMBER) {
+        *number_of(config, setting) = strtoull(setting->fallback, NULL, 10);
+        return;
+    }
+    memset(text_of(config, setting, 0), 0, setting_bytes(setting));
+    snprintf(text_of(config, setting, 0), CONFIG_TEXT_BYTES, "%s", setting->fallback);
+    if (setting->kind == SETTING_LIST)
+        *count_of(config, setting) = 0;
+}
+
 void config_defaults(struct config *config) {
     memset(config, 0, sizeof(*config));
-    for (size_t i = 0; i < SETTING_COUNT; i++) {
-        const struct setting *setting = &settings[i];
-        if (setting->kind == SETTING_NUMBER)
-            *number_of(config, setting) = strtoull(setting->fallback, NULL, 10);
-        else
-            snprintf(text_of(config, setting, 0), CONFIG_TEXT_BYTES, "%s", setting->fallback);
-    }
+    for (size_t i = 0; i < SETTING_COUNT; i++)
+        set_default(config, &settings[i]);
 }
 
 uint32_t config_list_count(const char (*list)[CONFIG_TEXT_BYTES], uint32_t count) {
@@ -144,7 +156,17 @@ int config_set(struct config *config, const char *name, const char *value, char 
             return fail(ret_error, error_bytes, "%s: given more than %d times", name, CONFIG_LIST_MAX);
         index = (*count)++;
     }
+    /* Nothing of a longer text may stay behind it: a reload compares all bytes. */
+    memset(text_of(config, setting, index), 0, CONFIG_TEXT_BYTES);
     snprintf(text_of(config, setting, index), CONFIG_TEXT_BYTES, "%s", value);
+    return 0;
+}
+
+int config_unset(struct config *config, const char *name) {
+    const struct setting *setting = find(name);
+    if (!setting)
+        return -ENOENT;
+    set_default(config, setting);
     return 0;
 }
 
@@ -174,6 +196,11 @@ static int check_addresses(const struct config *config, char *ret_error, size_t 
     }
     if (count + plain == 0)
         return fail(ret_error, error_bytes, "listen: no address to listen on");
+    const char *colon = strrchr(config->advertise, ':');
+    if (config->advertise[0] &&
+        (!colon || colon == config->advertise || strtoul(colon + 1, NULL, 10) - 1 >= UINT16_MAX))
+        return fail(ret_error, error_bytes, "advertise: \"%s\" is not HOST:PORT, as switch.example.org:7440",
+                    config->advertise);
     return 0;
 }
 
@@ -268,30 +295,48 @@ int config_cores(const char *text, uint16_t *ret_cores, uint32_t capacity) {
 
 /* --- reload --------------------------------------------------------------------------------------------- */
 
-static size_t setting_bytes(const struct setting *setting) {
-    if (setting->kind == SETTING_NUMBER)
-        return sizeof(uint64_t);
-    return setting->kind == SETTING_TEXT ? CONFIG_TEXT_BYTES : (size_t)CONFIG_LIST_MAX * CONFIG_TEXT_BYTES;
+static bool differs(const struct config *config, const struct config *from, const struct setting *setting) {
+    return memcmp((const char *)config + setting->offset, (const char *)from + setting->offset,
+                  setting_bytes(setting)) != 0;
 }
 
 unsigned config_reload(struct config *config, const struct config *from) {
     unsigned others = 0;
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         const struct setting *setting = &settings[i];
-        char *to = (char *)config + setting->offset;
-        const char *value = (const char *)from + setting->offset;
-        if (memcmp(to, value, setting_bytes(setting)) == 0)
+        if (!differs(config, from, setting))
             continue;
         if (setting->when == SETTING_I) {
             others++;
             continue;
         }
-        memcpy(to, value, setting_bytes(setting));
+        memcpy((char *)config + setting->offset, (const char *)from + setting->offset,
+               setting_bytes(setting));
         if (setting->kind == SETTING_LIST)
             memcpy((char *)config + setting->count_offset, (const char *)from + setting->count_offset,
                    sizeof(uint32_t));
     }
     return others;
+}
+
+unsigned config_differences(const struct config *config, const struct config *from, bool reloadable,
+                            char *ret_names, size_t names_bytes) {
+    unsigned count = 0;
+    size_t used = 0;
+    if (names_bytes)
+        ret_names[0] = '\0';
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        const struct setting *setting = &settings[i];
+        if ((setting->when == SETTING_R) != reloadable || !differs(config, from, setting))
+            continue;
+        int bytes = snprintf(ret_names + used, names_bytes - used, "%s%s", count ? " " : "", setting->name);
+        if (used + (size_t)bytes < names_bytes)
+            used += (size_t)bytes;
+        else if (used < names_bytes)
+            ret_names[used] = '\0';
+        count++;
+    }
+    return count;
 }
 
 /* --- the table as text ---------------------------------------------------------------------------------- */

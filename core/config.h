@@ -21,6 +21,8 @@
 #define SETTINGS(N, T, L)                                                                                    \
     L(listen, "127.0.0.1:7440", I, "address and port to listen on, repeatable; [::]:7440 for IPv6")          \
     L(plaintext_listen, "", I, "loopback address for unencrypted benchmarks; empty: none")                   \
+    T(advertise, "", I,                                                                                      \
+      "ADDR:PORT that link URIs name; empty: the first listener's, loopback where that is 0.0.0.0 or [::]")  \
     T(data, "var/tern", I, "folder of the store and the key")                                                \
     T(admin, "", I, "admin socket; empty: admin.sock in the data folder")                                    \
     N(shards, 0, 0, 64, I, "switch threads, each with its own ring; 0: one per core but one, at least 1")    \
@@ -34,6 +36,9 @@
     N(proxy_protocol, 0, 0, 1, I, "1: every connection starts with a PROXY protocol v2 header")              \
     L(proxy_from, "127.0.0.0/8", I, "networks that may send PROXY headers, repeatable")                      \
     N(handshake_ms, 10000, 100, 600000, R, "time from accept to login")                                      \
+    N(core_dumps, 0, 0, 1, I, "1: a crash may leave a core file, which has keys and messages in it")         \
+    N(drain_s, 30, 1, 3600, R,                                                                               \
+      "time a drain may take; then the switch ends all the same, with an error status")                      \
     N(ping_s, 60, 1, 86400, R, "silence after which the switch pings")                                       \
     N(idle_s, 150, 2, 86400, R, "silence after which a connection counts as dead")                           \
     N(payload_bytes_max, 64000, 1, 65459, R, "largest payload of a message")                                 \
@@ -83,6 +88,8 @@ void config_defaults(struct config *config);
  * ret_error: a sentence that says what is allowed, written on failure (error_bytes of room). */
 int config_set(struct config *config, const char *name, const char *value, char *ret_error,
                size_t error_bytes);
+/* Back to the default, so that what is set next replaces what was. 0 or -ENOENT. */
+int config_unset(struct config *config, const char *name);
 /* Entries of a list setting: the default counts while none is given, an empty default is none. */
 uint32_t config_list_count(const char (*list)[CONFIG_TEXT_BYTES], uint32_t count);
 /* True where a list in one text, separated by commas or blanks, has this name. */
@@ -95,6 +102,10 @@ int config_cores(const char *text, uint16_t *ret_cores, uint32_t capacity);
 int config_check(const struct config *config, char *ret_error, size_t error_bytes);
 /* Takes over the reloadable settings of `from`; returns how many others differ (they need a restart). */
 unsigned config_reload(struct config *config, const struct config *from);
+/* How many settings differ that a reload takes over or, without `reloadable`, that need a restart; ret_names:
+ * their names, with blanks between them, as many as fit. */
+unsigned config_differences(const struct config *config, const struct config *from, bool reloadable,
+                            char *ret_names, size_t names_bytes);
 /* The table as text: a sample file, the option part of --help, the manual page's list, a Markdown table. */
 enum config_style { CONFIG_SAMPLE, CONFIG_HELP, CONFIG_MAN, CONFIG_MARKDOWN };
 /* Writes into text; returns the bytes it needs, as snprintf does. */
