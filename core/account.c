@@ -18,6 +18,19 @@ uint32_t account_home(uint64_t account, uint32_t shards) {
     return (uint32_t)(account_hash(account) & 0xffffffffu) % shards;
 }
 
+bool account_name_allowed(const char *name) {
+    size_t bytes = strnlen(name, NAME_BYTES_MAX + 1);
+    if (bytes == 0 || bytes > NAME_BYTES_MAX)
+        return false;
+    for (size_t i = 0; i < bytes; i++) {
+        char c = name[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+        if (!letter && (i == 0 || (c != '.' && c != '_' && c != '-')))
+            return false;
+    }
+    return true;
+}
+
 struct account *account_find(const struct account_table *table, uint64_t number) {
     if (table->capacity == 0)
         return NULL;

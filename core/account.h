@@ -49,6 +49,9 @@ uint64_t account_hash(uint64_t account);
 /* Home shard of an account. */
 uint32_t account_home(uint64_t account, uint32_t shards);
 
+/* Names are 1 to NAME_BYTES_MAX of a-z 0-9 . _ -, beginning with a letter or digit. */
+bool account_name_allowed(const char *name);
+
 struct account *account_find(const struct account_table *table, uint64_t number);
 int account_insert(struct account_table *table, const struct account_record *record,
                    struct account **ret_account);

@@ -72,6 +72,8 @@ static int kick(struct shard *shard, struct request *request) {
     struct account *account = account_find(&shard->accounts, request->account);
     if (!account)
         return -ENOENT;
+    if (request->device_number && !account_device(account, request->device_number))
+        return -ENOENT;
     request->value = 0;
     close_sessions(account, request->device_number, CLOSE_KICKED, &request->value);
     return 0;
@@ -82,6 +84,8 @@ static void queue_purge(struct shard *shard, struct request *request) {
     struct account *account = account_find(&shard->accounts, request->account);
     request->value = 0;
     request->context_id = 1;
+    if (account && request->device_number && !account_device(account, request->device_number))
+        account = NULL;
     request->status = account ? 0 : -ENOENT;
     for (uint32_t i = 0; account && i < DEVICES_MAX; i++) {
         struct device *device = account->devices[i];
@@ -107,6 +111,9 @@ static void fill_row(const struct shard *shard, const struct device *device, con
         row->account = device->account->number;
         row->device = device->number;
         row->flags = device->flags;
+        row->created_ms = device->created_ms;
+        row->last_seen_ms = device->last_seen_ms;
+        memcpy(row->key, device->key, KEY_BYTES);
         row->outbox_count = device->outbox.count;
         row->queue_count = device->outbox.queue_next - device->outbox.drain_next;
         snprintf(row->name, sizeof(row->name), "%s", device->account->name);
@@ -135,16 +142,77 @@ static int show_account(struct shard *shard, struct request *request) {
     return 0;
 }
 
-static int show_connections(struct shard *shard, struct request *request) {
-    request->rows = calloc(shard->session_count ? shard->session_count : 1, sizeof(*request->rows));
+static int show_accounts(struct shard *shard, struct request *request) {
+    request->rows = calloc(request->count ? request->count : 1, sizeof(*request->rows));
     if (!request->rows)
         return -ENOMEM;
-    request->count = 0;
-    for (uint32_t i = 0; i < shard->session_high && request->count < shard->session_count; i++) {
-        const struct session *session = shard->sessions[i];
-        if (session)
-            fill_row(shard, session->device, session, &request->rows[request->count++]);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < request->count; i++) {
+        const struct account *account = account_find(&shard->accounts, request->accounts[i].account);
+        if (!account)
+            continue;
+        struct status_row *row = &request->rows[count++];
+        *row = (struct status_row){
+            .account = account->number, .shard = (uint16_t)shard->index, .devices = account->device_count};
+        for (uint32_t j = 0; j < DEVICES_MAX; j++)
+            row->connected += (uint16_t)(account->devices[j] && account->devices[j]->session);
     }
+    request->count = count;
+    return 0;
+}
+
+/* Puts an id into a heap of the lowest `capacity` ones, the highest of them on top. */
+static void keep_lowest(const struct session **heap, uint32_t *count, uint32_t capacity,
+                        const struct session *session) {
+    uint32_t at;
+    if (*count < capacity) {
+        for (at = (*count)++; at > 0 && heap[(at - 1) / 2]->id < session->id; at = (at - 1) / 2)
+            heap[at] = heap[(at - 1) / 2];
+        heap[at] = session;
+        return;
+    }
+    if (session->id >= heap[0]->id)
+        return;
+    at = 0;
+    for (uint32_t child = 1; child < *count; child = 2 * at + 1) {
+        if (child + 1 < *count && heap[child + 1]->id > heap[child]->id)
+            child++;
+        if (heap[child]->id <= session->id)
+            break;
+        heap[at] = heap[child];
+        at = child;
+    }
+    heap[at] = session;
+}
+
+static int by_id(const void *a, const void *b) {
+    const struct session *const *left = a, *const *right = b;
+    return (*left)->id < (*right)->id ? -1 : (*left)->id > (*right)->id;
+}
+
+static int show_connections(struct shard *shard, struct request *request) {
+    uint32_t capacity = request->capacity < shard->session_count ? request->capacity : shard->session_count;
+    const struct session **chosen = calloc(capacity + 1, sizeof(*chosen));
+    request->rows = calloc(capacity + 1, sizeof(*request->rows));
+    request->count = 0;
+    request->value = 0;
+    if (!chosen || !request->rows) {
+        free(chosen);
+        return -ENOMEM;
+    }
+    uint64_t found = 0;
+    for (uint32_t i = 0; capacity && i < shard->session_high; i++) {
+        const struct session *session = shard->sessions[i];
+        if (!session || session->id <= request->first)
+            continue;
+        keep_lowest(chosen, &request->count, capacity, session);
+        found++;
+    }
+    qsort(chosen, request->count, sizeof(*chosen), by_id);
+    for (uint32_t i = 0; i < request->count; i++)
+        fill_row(shard, chosen[i]->device, chosen[i], &request->rows[i]);
+    request->value = found > request->count;
+    free(chosen);
     return 0;
 }
 
@@ -154,6 +222,7 @@ static void drain(struct shard *shard, struct request *request) {
     if (!shard->draining)
         port_log("draining shard=%u connections=%u", shard->index, shard->session_count);
     shard->draining = true;
+    shard->notes_handled--; /* the question itself is nothing that was on its way */
     for (uint32_t i = 0; i < shard->session_high; i++) {
         struct session *session = shard->sessions[i];
         if (session)
@@ -198,6 +267,9 @@ void calls_handle(struct shard *shard, struct request *request) {
         break;
     case REQUEST_SHOW_ACCOUNT:
         status = show_account(shard, request);
+        break;
+    case REQUEST_SHOW_ACCOUNTS:
+        status = show_accounts(shard, request);
         break;
     case REQUEST_SHOW_CONNECTIONS:
         status = show_connections(shard, request);

@@ -137,7 +137,10 @@ enum request_kind {
     REQUEST_LINK,            /* in: account, code, key; out: device */
     REQUEST_DEVICE_REVOKE,   /* in: account, device_number */
     REQUEST_BLOCK,           /* in: account (who blocks), other, value 1 on, 0 off */
-    REQUEST_LOOKUP,          /* in: name, or account when name is empty; out: account, name, value = flags */
+    REQUEST_LOOKUP,          /* in: name, or account when name is empty; out: account, name, value = flags,
+                              * accounts[0] whole where there is one */
+    REQUEST_LIST_ACCOUNTS,   /* in: account; out: accounts[] above it, in order of number. With a name: those
+                              * whose   name begins with it. At most capacity; value = 1: there are more */
     /* to the account's environment */
     REQUEST_FETCH,   /* in: account, device_number, first; out: entries[] up to value of them, paged in */
     REQUEST_PURGE,   /* in: account, device_number, first, last; out: entries[] */
@@ -145,14 +148,17 @@ enum request_kind {
     REQUEST_CHECK,   /* out: value = records read, text = first fault, status -EUCLEAN where damaged */
     REQUEST_BACKUP,  /* in: text = folder that must not exist */
     /* admin -> shard */
-    REQUEST_APPLY_ACCOUNT,    /* in: account_record, devices: put into the shard's tables, or change what is
-                                 there */
-    REQUEST_APPLY_REMOVE,     /* in: account: close its sessions, forget it */
-    REQUEST_APPLY_REVOKE,     /* in: account, device_number: close, purge its outbox */
-    REQUEST_SHOW_ACCOUNT,     /* in: account; out: rows[] a device */
-    REQUEST_SHOW_CONNECTIONS, /* out: rows[] a connection */
-    REQUEST_KICK,             /* in: account, device_number (0 all); out: value = how many */
-    REQUEST_QUEUE_PURGE,      /* in: account, device_number (0 all); out: value = entries */
+    REQUEST_APPLY_ACCOUNT, /* in: account_record, devices: put into the shard's tables, or change what is
+                              there */
+    REQUEST_APPLY_REMOVE,  /* in: account: close its sessions, forget it */
+    REQUEST_APPLY_REVOKE,  /* in: account, device_number: close, purge its outbox */
+    REQUEST_SHOW_ACCOUNT,  /* in: account; out: rows[] a device */
+    REQUEST_SHOW_ACCOUNTS, /* in: accounts[], count; out: rows[] for those at home here, in the same order */
+    /* in: first, capacity; out: rows[] a connection, those with an id above first in order of id, at most
+     * capacity; value = 1: there are more */
+    REQUEST_SHOW_CONNECTIONS,
+    REQUEST_KICK,        /* in: account, device_number (0 all); out: value = how many */
+    REQUEST_QUEUE_PURGE, /* in: account, device_number (0 all); out: value = entries */
     REQUEST_DRAIN,  /* stop accepting, send sessions away, spill; done when nothing is open or on its way.
                      * out: value = notes handled so far. Other shards may still send something: repeat it
                      * to all shards until the sum of a round is that of the round before, then
@@ -178,8 +184,13 @@ struct status_row {
     uint8_t flags;         /* enum device_flags */
     uint32_t outbox_count; /* in memory, unacknowledged */
     uint64_t queue_count;  /* on disk, an estimate while the device drains */
-    uint64_t connected_ms; /* UTC */
-    uint64_t id;           /* of the connection */
+    uint16_t devices;      /* of an account: not revoked; of them connected */
+    uint16_t connected;
+    uint64_t created_ms;    /* UTC; of a device */
+    uint64_t last_seen_ms;  /* UTC; of a device */
+    uint64_t connected_ms;  /* UTC */
+    uint64_t id;            /* of the connection */
+    uint8_t key[KEY_BYTES]; /* of a device */
     char name[NAME_BYTES_MAX + 1];
     char address[64];
 };

@@ -199,6 +199,8 @@ static int run_read(struct environment *environment, struct request *request) {
         return queue_list(environment, request);
     case REQUEST_LOOKUP:
         return environment->index == 0 ? directory_lookup(environment->snapshot, request) : -EINVAL;
+    case REQUEST_LIST_ACCOUNTS:
+        return environment->index == 0 ? directory_list(environment, request) : -EINVAL;
     default:
         return -EINVAL;
     }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/account.h"
 #include "storage/environment.h"
 
 #define ACCOUNT_FIRST 1
@@ -42,19 +43,6 @@ static int read_number(struct map_txn *txn, const struct value_key *key, enum va
     struct map_view value;
     int error = map_get(txn, value_key_view(key), &value);
     return error ? error : value_read_number(value_key_view(key), value, kind, ret_number);
-}
-
-static bool name_allowed(const char *name) {
-    size_t bytes = strnlen(name, NAME_BYTES_MAX + 1);
-    if (bytes == 0 || bytes > NAME_BYTES_MAX)
-        return false;
-    for (size_t i = 0; i < bytes; i++) {
-        char c = name[i];
-        bool letter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-        if (!letter && (i == 0 || (c != '.' && c != '_' && c != '-')))
-            return false;
-    }
-    return true;
 }
 
 /* Deletes every record whose key starts so. */
@@ -118,7 +106,7 @@ static int account_add(struct environment *environment, struct map_txn *txn, str
     if (request->count == 0)
         return -EINVAL;
     for (uint32_t i = 0; i < request->count; i++) {
-        if (!name_allowed(request->accounts[i].name))
+        if (!account_name_allowed(request->accounts[i].name))
             return -EINVAL;
     }
     uint32_t added = 0;
@@ -144,7 +132,7 @@ static int account_flags(struct map_txn *txn, const struct request *request) {
     return value_put_account(txn, &record);
 }
 
-static int account_remove(struct map_txn *txn, const struct request *request) {
+static int remove_account(struct map_txn *txn, const struct request *request) {
     struct account_record record;
     int error = directory_account(txn, request->account, &record);
     return error ? error : remove_records(txn, &record);
@@ -219,7 +207,7 @@ int directory_change(struct environment *environment, struct map_txn *txn, struc
     case REQUEST_ACCOUNT_FLAGS:
         return account_flags(txn, request);
     case REQUEST_ACCOUNT_REMOVE:
-        return account_remove(txn, request);
+        return remove_account(txn, request);
     case REQUEST_CODE_ADD:
         return code_add(environment, txn, request);
     case REQUEST_LINK:
@@ -248,5 +236,36 @@ int directory_lookup(struct map_txn *txn, struct request *request) {
     request->account = account;
     request->value = record.flags;
     memcpy(request->name, record.name, sizeof(record.name));
+    if (request->accounts)
+        request->accounts[0] = record;
     return 0;
+}
+
+int directory_list(struct environment *environment, struct request *request) {
+    bool by_name = request->name[0] != '\0';
+    struct value_key front =
+        by_name ? value_key_name(request->name) : value_key_account(VALUE_ACCOUNT, request->account + 1);
+    struct value_key all = value_key_single(VALUE_ACCOUNT);
+    struct map_cursor *cursor = environment->cursor;
+    struct map_view key, value;
+    request->count = 0;
+    request->value = 0;
+    int error = map_seek(cursor, value_key_view(&front), &key, &value);
+    while (error == 0 && value_key_starts(key, by_name ? &front : &all)) {
+        if (request->count == request->capacity) {
+            request->value = 1;
+            break;
+        }
+        struct account_record *record = &request->accounts[request->count];
+        uint64_t account;
+        error = by_name ? value_read_number(key, value, VALUE_NAME, &account)
+                        : value_read_account(key, value, record);
+        if (error == 0 && by_name)
+            error = directory_account(environment->snapshot, account, record);
+        /* A damaged record is for REQUEST_CHECK to report; the others are listed all the same. */
+        if (error == 0)
+            request->count++;
+        error = map_next(cursor, &key, &value);
+    }
+    return error == -ENOENT ? 0 : error;
 }

@@ -180,6 +180,8 @@ bool directory_writes(const struct request *request);
 /* A request that changes the directory, within the batch's transaction: its status. */
 int directory_change(struct environment *environment, struct map_txn *txn, struct request *request);
 int directory_lookup(struct map_txn *txn, struct request *request);
+/* REQUEST_LIST_ACCOUNTS, within environment_look. */
+int directory_list(struct environment *environment, struct request *request);
 int directory_account(struct map_txn *txn, uint64_t account, struct account_record *ret_record);
 int directory_device(struct map_txn *txn, uint64_t account, uint16_t device,
                      struct device_record *ret_record);
