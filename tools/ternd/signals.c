@@ -1,0 +1,54 @@
+#include "tools/ternd/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+static void drain_set(sigset_t *set) {
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+}
+
+int signals_open(void) {
+    sigset_t set;
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    drain_set(&set);
+    if (sigaction(SIGPIPE, &ignore, NULL) || sigprocmask(SIG_BLOCK, &set, NULL))
+        return -errno;
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+int signals_take(int fd) {
+    struct signalfd_siginfo information;
+    return read(fd, &information, sizeof(information)) == (ssize_t)sizeof(information)
+               ? (int)information.ssi_signo
+               : 0;
+}
+
+/* Only what is allowed in a signal handler. */
+static void end_at_once(int number) {
+    static const char late[] = "drain_failed reason=\"drain_s is over\"\n";
+    static const char again[] = "drain_failed reason=\"a second signal\"\n";
+    const char *text = number == SIGALRM ? late : again;
+    ssize_t wrote = write(STDERR_FILENO, text, strlen(text));
+    (void)wrote;
+    _exit(1);
+}
+
+void signals_last_chance(unsigned seconds) {
+    sigset_t set;
+    struct sigaction action = {.sa_handler = end_at_once};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGALRM, &action, NULL);
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    alarm(seconds);
+}
