@@ -308,6 +308,8 @@ int frame_read_close(const struct frame *frame, struct frame_close *ret) {
     const uint8_t *at = frame->bytes;
     if (!is_fixed(frame, CLOSE_BYTES) || bytes_get16(at + 10) != 0)
         return -EPROTO;
+    if (frame->type == FRAME_CLOSE && bytes_get32(at + 4) != 0)
+        return -EPROTO;
     *ret = (struct frame_close){.after_ms = bytes_get32(at + 4), .reason = bytes_get16(at + 8)};
     return 0;
 }
