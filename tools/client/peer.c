@@ -97,6 +97,10 @@ static void buffer_take(struct buffer *buffer, size_t count) {
 
 /* --- a life --------------------------------------------------------------------------------------------- */
 
+static uint8_t all_ciphers(void) {
+    return HELLO_OFFERS_CHACHAPOLY | (noise_has_aes() ? HELLO_OFFERS_AESGCM : 0);
+}
+
 int peer_create(const struct peer_setup *setup, struct peer **ret_peer) {
     if (noise_init() < 0)
         return -ENOSYS;
@@ -112,7 +116,7 @@ int peer_create(const struct peer_setup *setup, struct peer **ret_peer) {
     peer->is_link = setup->is_link;
     peer->record_frames_bytes = RECORD_FRAMES_BYTES_MIN;
     if (setup->pattern != HELLO_PLAINTEXT) {
-        peer->ciphers = HELLO_OFFERS_CHACHAPOLY | (noise_has_aes() ? HELLO_OFFERS_AESGCM : 0);
+        peer->ciphers = setup->ciphers ? setup->ciphers : all_ciphers();
         memcpy(peer->device_secret, setup->device_secret, NOISE_KEY_BYTES);
         memcpy(peer->ephemeral_secret, setup->ephemeral_secret, NOISE_KEY_BYTES);
     }

@@ -26,6 +26,7 @@ struct peer;
 
 struct peer_setup {
     enum hello_pattern pattern;      /* HELLO_PLAINTEXT: no keys are used */
+    uint8_t ciphers;                 /* enum hello_cipher_bits, to offer; 0: all that this CPU can */
     const uint8_t *device_secret;    /* 32 bytes; copied, wiped at peer_destroy */
     const uint8_t *server_public;    /* 32 bytes, for IK */
     const uint8_t *ephemeral_secret; /* 32 fresh random bytes */
