@@ -1,0 +1,34 @@
+#include "tools/ternctl/show_switch.h"
+
+#include <inttypes.h>
+
+#include "tools/ternctl/answer.h"
+
+int show_switch_drain(const struct show *show, const cJSON *request, const cJSON *answer) {
+    (void)request;
+    (void)answer;
+    fprintf(show->out, "the switch is drained and ends\n");
+    return 0;
+}
+
+int show_switch_reload(const struct show *show, const cJSON *request, const cJSON *answer) {
+    (void)request;
+    uint64_t changed = answer_number(answer, "changed"), restart = answer_number(answer, "restart");
+    fprintf(show->out, "%" PRIu64 " %s changed", changed, changed == 1 ? "setting is" : "settings are");
+    if (restart)
+        fprintf(show->out, "; %" PRIu64 " more %s a restart", restart, restart == 1 ? "needs" : "need");
+    fputc('\n', show->out);
+    return 0;
+}
+
+int show_switch_check(const struct show *show, const cJSON *request, const cJSON *answer) {
+    (void)request;
+    fprintf(show->out, "%" PRIu64 " records read: all are well\n", answer_number(answer, "records"));
+    return 0;
+}
+
+int show_switch_backup(const struct show *show, const cJSON *request, const cJSON *answer) {
+    (void)answer;
+    fprintf(show->out, "the store is copied to %s\n", answer_text(request, "folder"));
+    return 0;
+}
