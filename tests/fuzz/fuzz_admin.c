@@ -1,6 +1,6 @@
 /* Fuzzes the admin socket's lines: the first byte says in what slices the bytes come in. However they are
  * sliced, the lines are the same, and each is a request of the table or refused with a sentence. */
-#include <stdlib.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "core/must.h"

@@ -11,7 +11,7 @@
 #include "core/account.h"
 #include "core/must.h"
 #include "core/port.h"
-#include "tools/ternd/admin.h"
+#include "tools/ternd/admin_socket.h"
 #include "tools/ternd/daemon.h"
 #include "tools/ternd/lines.h"
 
@@ -29,7 +29,7 @@ struct asked {
 static void answer_line(struct admin_conn *conn, cJSON *answer) {
     char *text = cJSON_PrintUnformatted(answer);
     if (conn)
-        admin_answer(conn, text);
+        admin_socket_answer(conn, text);
     cJSON_free(text);
 }
 
@@ -85,7 +85,7 @@ void command_start(struct daemon *daemon, struct admin_conn *conn, const char *l
         return;
     }
     command->conn = conn;
-    admin_begin(conn, command);
+    admin_socket_begin(conn, command);
     first_steps[number](command);
 }
 
@@ -114,7 +114,7 @@ static void end(struct command *command, cJSON *answer) {
     struct admin_conn *conn = command->conn;
     must(command->waiting == 0);
     if (conn)
-        admin_end(conn);
+        admin_socket_end(conn);
     answer_line(conn, answer);
     drop(command);
 }

@@ -106,7 +106,7 @@ static int open_admin(struct daemon *daemon, char *ret_error, size_t error_bytes
         snprintf(daemon->admin_path, sizeof(daemon->admin_path), "%s", config->admin);
     else
         snprintf(daemon->admin_path, sizeof(daemon->admin_path), "%s/admin.sock", config->data);
-    return admin_open(daemon, daemon->admin_path, &daemon->admin, ret_error, error_bytes);
+    return admin_socket_open(daemon, daemon->admin_path, &daemon->admin, ret_error, error_bytes);
 }
 
 static int start_threads(struct daemon *daemon, char *ret_error, size_t error_bytes) {
@@ -169,7 +169,7 @@ void daemon_close(struct daemon *daemon) {
     if (daemon->stores_run)
         store_stop(daemon->store);
     if (daemon->admin)
-        admin_close(daemon->admin);
+        admin_socket_close(daemon->admin);
     if (daemon->group)
         loop_group_destroy(daemon->group);
     if (daemon->store)
@@ -220,9 +220,9 @@ static void turn(struct daemon *daemon) {
     take_notes(daemon);
     if (daemon->drained)
         return; /* nobody rings any more */
-    admin_run(daemon->admin);
+    admin_socket_run(daemon->admin);
     lanes_publish(daemon->lanes, daemon->party, ring, daemon);
-    size_t count = admin_poll_set(daemon->admin, set + 2);
+    size_t count = admin_socket_poll_set(daemon->admin, set + 2);
     int wait_ms = !lanes_may_sleep(daemon->lanes, daemon->party) ? 0
                   : lanes_kept(daemon->lanes, daemon->party) > 0 ? KEPT_MS
                                                                  : -1;
@@ -233,18 +233,18 @@ static void turn(struct daemon *daemon) {
     ssize_t got = read(daemon->wake_fd, &rings, sizeof(rings));
     (void)got; /* non-blocking: often nobody rang */
     take_signals(daemon);
-    admin_serve(daemon->admin, set + 2, count);
+    admin_socket_serve(daemon->admin, set + 2, count);
 }
 
 static void say_goodbye(struct daemon *daemon) {
     uint64_t until_ms = daemon_now_ms() + LAST_ANSWERS_MS;
     struct pollfd set[ADMIN_POLLED_MAX];
     command_end_all(daemon);
-    while (admin_has_output(daemon->admin) && daemon_now_ms() < until_ms) {
-        size_t count = admin_poll_set(daemon->admin, set);
+    while (admin_socket_has_output(daemon->admin) && daemon_now_ms() < until_ms) {
+        size_t count = admin_socket_poll_set(daemon->admin, set);
         set[count - 1].fd = -1; /* nobody new */
         if (poll(set, count, LAST_ANSWERS_MS) > 0)
-            admin_serve(daemon->admin, set, count);
+            admin_socket_serve(daemon->admin, set, count);
     }
 }
 

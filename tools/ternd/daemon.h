@@ -16,7 +16,7 @@
 #include "core/stats.h"
 #include "io/loop.h"
 #include "storage/store.h"
-#include "tools/ternd/admin.h"
+#include "tools/ternd/admin_socket.h"
 #include "tools/ternd/options.h"
 
 #define DAEMON_PATH_BYTES (CONFIG_TEXT_BYTES + 16)
@@ -33,7 +33,7 @@ struct daemon {
     struct lanes *lanes;
     struct store *store;
     struct loop_group *group;
-    struct admin *admin;
+    struct admin_socket *admin;
     uint8_t public_key[KEY_BYTES];
     uint64_t started_ms; /* monotonic */
     int wake_fd;         /* other threads ring it */

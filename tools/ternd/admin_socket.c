@@ -1,4 +1,4 @@
-#include "tools/ternd/admin.h"
+#include "tools/ternd/admin_socket.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ struct admin_conn {
     bool peer_ended;         /* no more requests come */
 };
 
-struct admin {
+struct admin_socket {
     struct daemon *daemon;
     int fd;
     struct admin_conn *conns[ADMIN_CONNECTIONS_MAX];
@@ -53,7 +53,7 @@ static int free_path(const struct sockaddr_un *address) {
     return unlink(address->sun_path) ? -errno : 0;
 }
 
-static int listen_at(struct admin *admin) {
+static int listen_at(struct admin_socket *admin) {
     const struct sockaddr *address = (const struct sockaddr *)&admin->address;
     int error = free_path(&admin->address);
     if (error)
@@ -69,9 +69,9 @@ static int listen_at(struct admin *admin) {
     return error;
 }
 
-int admin_open(struct daemon *daemon, const char *path, struct admin **ret_admin, char *ret_error,
-               size_t error_bytes) {
-    struct admin *admin = calloc(1, sizeof(*admin));
+int admin_socket_open(struct daemon *daemon, const char *path, struct admin_socket **ret_admin,
+                      char *ret_error, size_t error_bytes) {
+    struct admin_socket *admin = calloc(1, sizeof(*admin));
     if (!admin)
         return -ENOMEM;
     admin->daemon = daemon;
@@ -101,7 +101,7 @@ int admin_open(struct daemon *daemon, const char *path, struct admin **ret_admin
     return error;
 }
 
-static void conn_free(struct admin *admin, uint32_t index) {
+static void conn_free(struct admin_socket *admin, uint32_t index) {
     struct admin_conn *conn = admin->conns[index];
     if (conn->command)
         conn->command->conn = NULL; /* it goes on without */
@@ -112,7 +112,7 @@ static void conn_free(struct admin *admin, uint32_t index) {
     admin->conns[index] = admin->conns[--admin->count];
 }
 
-void admin_close(struct admin *admin) {
+void admin_socket_close(struct admin_socket *admin) {
     while (admin->count)
         conn_free(admin, 0);
     unlink(admin->address.sun_path);
@@ -131,7 +131,7 @@ static bool peer_may(int fd) {
     return false;
 }
 
-static void accept_one(struct admin *admin) {
+static void accept_one(struct admin_socket *admin) {
     int fd = accept4(admin->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0)
         return;
@@ -147,11 +147,11 @@ static void accept_one(struct admin *admin) {
 
 /* --- a connection --------------------------------------------------------------------------------------- */
 
-void admin_begin(struct admin_conn *conn, struct command *command) {
+void admin_socket_begin(struct admin_conn *conn, struct command *command) {
     conn->command = command;
 }
 
-void admin_end(struct admin_conn *conn) {
+void admin_socket_end(struct admin_conn *conn) {
     conn->command = NULL;
 }
 
@@ -174,7 +174,7 @@ static void send_output(struct admin_conn *conn) {
     conn->output_bytes = conn->output_sent = 0;
 }
 
-void admin_answer(struct admin_conn *conn, const char *text) {
+void admin_socket_answer(struct admin_conn *conn, const char *text) {
     size_t bytes = text ? strlen(text) : 0;
     char *line = text ? malloc(bytes + 1) : NULL;
     if (!line) {
@@ -191,7 +191,7 @@ void admin_answer(struct admin_conn *conn, const char *text) {
 }
 
 /* Lines that are there, as far as each is answered at once. */
-static void run_lines(struct admin *admin, struct admin_conn *conn) {
+static void run_lines(struct admin_socket *admin, struct admin_conn *conn) {
     size_t bytes;
     char *line;
     while (!conn->command && !conn->output && !conn->ending && (line = lines_next(&conn->lines, &bytes)))
@@ -213,14 +213,14 @@ static void receive(struct admin_conn *conn) {
     }
     int error = lines_add(&conn->lines, bytes, (size_t)count);
     if (error == -EMSGSIZE)
-        admin_answer(conn, "{\"ok\":false,\"code\":\"usage\",\"error\":\"the line is too long\"}");
+        admin_socket_answer(conn, "{\"ok\":false,\"code\":\"usage\",\"error\":\"the line is too long\"}");
     if (error)
         conn->ending = true; /* where the next line begins is lost */
 }
 
 /* --- all of them ---------------------------------------------------------------------------------------- */
 
-void admin_run(struct admin *admin) {
+void admin_socket_run(struct admin_socket *admin) {
     for (uint32_t i = admin->count; i-- > 0;) {
         struct admin_conn *conn = admin->conns[i];
         run_lines(admin, conn);
@@ -229,7 +229,7 @@ void admin_run(struct admin *admin) {
     }
 }
 
-size_t admin_poll_set(const struct admin *admin, struct pollfd *ret_set) {
+size_t admin_socket_poll_set(const struct admin_socket *admin, struct pollfd *ret_set) {
     for (uint32_t i = 0; i < admin->count; i++) {
         const struct admin_conn *conn = admin->conns[i];
         short events = conn->output ? POLLOUT : 0;
@@ -243,7 +243,7 @@ size_t admin_poll_set(const struct admin *admin, struct pollfd *ret_set) {
     return admin->count + 1;
 }
 
-void admin_serve(struct admin *admin, const struct pollfd *set, size_t count) {
+void admin_socket_serve(struct admin_socket *admin, const struct pollfd *set, size_t count) {
     for (size_t i = 0; i + 1 < count; i++) {
         struct admin_conn *conn = admin->conns[i];
         if (set[i].revents & (POLLERR | POLLHUP | POLLNVAL) && !(set[i].revents & POLLIN))
@@ -257,7 +257,7 @@ void admin_serve(struct admin *admin, const struct pollfd *set, size_t count) {
         accept_one(admin);
 }
 
-bool admin_has_output(const struct admin *admin) {
+bool admin_socket_has_output(const struct admin_socket *admin) {
     for (uint32_t i = 0; i < admin->count; i++) {
         if (admin->conns[i]->output)
             return true;
