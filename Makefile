@@ -68,7 +68,7 @@ sources_control := $(filter-out %/main.c,$(call find,tools/ternctl/*.c))
 sources_app := $(filter-out %/main.c,$(call find,tools/tern/*.c))
 
 # A program: its own sources, the libraries it stands on, the packages it is linked with.
-PROGRAMS := ternd ternctl tern ternbench noisevec
+PROGRAMS := ternd ternctl tern ternbench noisevec disk_cuts
 sources_ternd := $(call find,tools/ternd/*.c)
 libraries_ternd := core io storage
 packages_ternd := liburing libsodium lmdb inih libcjson
@@ -84,6 +84,9 @@ packages_ternbench := liburing libsodium lmdb libcjson
 sources_noisevec := tests/vectors/noisevec.c
 libraries_noisevec := core
 packages_noisevec := libsodium libcjson
+sources_disk_cuts := tests/disk/cuts.c
+libraries_disk_cuts := storage io core
+packages_disk_cuts := liburing libsodium lmdb
 whole = $(if $(sources_$(1)),$(if $(strip $(foreach part,$(libraries_$(1)),$(if $(sources_$(part)),,lacking))),,$(1)))
 present := $(foreach program,$(PROGRAMS),$(call whole,$(program)))
 
@@ -145,6 +148,11 @@ $(BUILD)/$(1): $$(call objects,$$(sources_$(1))) $$(call archives,$$(libraries_$
 endef
 $(foreach name,$(present),$(eval $(call program,$(name))))
 
+# Preloaded into a ternd: a disk that remembers and fails.
+$(BUILD)/disk_shim.so: $(ROOT)/tests/disk/shim.c $(ROOT)/tests/disk/record.h $(BUILD)/flags
+	@echo '  LD    disk_shim.so'
+	@$(CC) -D_GNU_SOURCE -I$(ROOT) -std=gnu17 $(WARNINGS) -O2 -fPIC -shared -pthread -o $@ $< -ldl
+
 test_archives := $(call archives,support $(test_libraries))
 link_test = @mkdir -p $(@D) && echo '  LD    $*' && $(CC) $(LDFLAGS_ALL) $(2) -o $@ $< \
     $(call group,$(test_archives)) $(call libs_of,$(PACKAGES) $(1)) -lm
@@ -195,7 +203,7 @@ test: deps-test ## install, build, run every test; ends with `N passed, N failed
 	@$(ROOT)/tools/dev/run-tests --build $(BUILD) $(if $(ONLY),--only '$(ONLY)')
 
 test-programs:
-	@$(MAKE) programs
+	@$(MAKE) programs $(BUILD)/disk_shim.so
 	@+$(call flavour,asan) programs unit-programs
 	@+$(call flavour,tsan) tsan-programs
 	@+$(if $(have_fuzzer),$(call flavour,fuzz) CC=$(CLANG) fuzz-programs)
