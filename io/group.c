@@ -1,8 +1,8 @@
 /* The loops of a switch together: listeners, threads, what they share. */
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <netdb.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,13 +10,16 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io/loop_inside.h"
 
 #define LISTEN_BACKLOG 4096
+#define PORT_WAIT_MS 5000
+#define PORT_RETRY_MS 20
 
-/* --- listeners -------------------------------------------------------------------------------------------------------------- */
+/* --- listeners ------------------------------------------------------------------------------------------ */
 
 static int open_listener(const char *text, uint16_t port, uint16_t *ret_port) {
     char host[CONFIG_TEXT_BYTES];
@@ -25,7 +28,8 @@ static int open_listener(const char *text, uint16_t port, uint16_t *ret_port) {
     if (network_host_port(text, host, sizeof(host), &asked) < 0)
         return -EINVAL;
     snprintf(service, sizeof(service), "%u", port ? port : asked);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
     struct addrinfo *found;
     if (getaddrinfo(host, service, &hints, &found) != 0)
         return -EINVAL;
@@ -72,37 +76,53 @@ static int open_listeners(struct loop_group *group, const char *text, bool plain
         loop->listeners[loop->listener_count++] = (struct listener){.fd = fd, .plaintext = plaintext};
     }
     const char *colon = strrchr(text, ':');
-    snprintf(group->names[group->name_count++], CONFIG_TEXT_BYTES, "%.*s:%u", (int)(colon - text), text, port);
+    snprintf(group->names[group->name_count++], CONFIG_TEXT_BYTES, "%.*s:%u", (int)(colon - text), text,
+             port);
     return 0;
 }
 
-/* A port in use by another process of this user would be shared by SO_REUSEPORT; nobody wants that. */
+static int try_bind(const struct addrinfo *address) {
+    int one = 1;
+    int error = 0;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (fd < 0 || bind(fd, address->ai_addr, address->ai_addrlen) < 0)
+        error = -errno;
+    if (fd >= 0)
+        close(fd);
+    return error;
+}
+
+/* A port in use by another process of this user would be shared by SO_REUSEPORT; nobody wants that. The
+ * listeners of a switch that was killed stay for a moment, until the kernel has taken its rings down: that is
+ * waited for. */
 static int check_port_free(const char *text, char *ret_error, size_t error_bytes) {
     char host[CONFIG_TEXT_BYTES];
     char service[8];
     uint16_t port;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                             .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
     struct addrinfo *found;
     if (network_host_port(text, host, sizeof(host), &port) < 0 || port == 0)
         return 0;
     snprintf(service, sizeof(service), "%u", port);
     if (getaddrinfo(host, service, &hints, &found) != 0)
         return 0;
-    int one = 1;
-    int error = 0;
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) < 0)
-        error = -errno;
-    if (fd >= 0)
-        close(fd);
+    int error = try_bind(found);
+    if (error == -EADDRINUSE)
+        port_log("listen_waits address=%s wait_ms=%d", text, PORT_WAIT_MS);
+    for (int waited_ms = 0; error == -EADDRINUSE && waited_ms < PORT_WAIT_MS; waited_ms += PORT_RETRY_MS) {
+        nanosleep(&(struct timespec){.tv_nsec = PORT_RETRY_MS * 1000000L}, NULL);
+        error = try_bind(found);
+    }
     freeaddrinfo(found);
     if (error)
         snprintf(ret_error, error_bytes, "listen %s: %s", text, strerror(-error));
     return error;
 }
 
-static int listen_on_all(struct loop_group *group, const struct config *config, char *ret_error, size_t error_bytes) {
+static int listen_on_all(struct loop_group *group, const struct config *config, char *ret_error,
+                         size_t error_bytes) {
     uint32_t count = config_list_count(config->listen, config->listen_count);
     uint32_t plain = config_list_count(config->plaintext_listen, config->plaintext_listen_count);
     group->names = calloc(count + plain, sizeof(*group->names));
@@ -119,7 +139,7 @@ static int listen_on_all(struct loop_group *group, const struct config *config, 
     return 0;
 }
 
-/* --- a life ------------------------------------------------------------------------------------------------------------------- */
+/* --- a life --------------------------------------------------------------------------------------------- */
 
 static void raise_descriptor_limit(void) {
     struct rlimit limit;
