@@ -210,7 +210,7 @@ static void take_signals(struct daemon *daemon) {
             continue;
         }
         daemon_drain(daemon);
-        signals_last_chance((unsigned)daemon->current->drain_s);
+        signals_end_at_next();
     }
 }
 

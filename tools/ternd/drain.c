@@ -3,6 +3,7 @@
 #include "tools/ternd/command.h"
 #include "tools/ternd/daemon.h"
 #include "tools/ternd/notify.h"
+#include "tools/ternd/signals.h"
 
 static void add_round(struct command *command, struct request *request) {
     command->count += request->value;
@@ -46,6 +47,7 @@ void daemon_drain(struct daemon *daemon) {
     daemon->draining = true;
     port_log("drain shards=%u", daemon->shards);
     notify_stopping();
+    signals_end_after((unsigned)daemon->current->drain_s);
     command_start_own(daemon, begin_round);
 }
 

@@ -29,9 +29,9 @@ static void take_over(struct command *command) {
     unsigned restarts = config_differences(daemon->current, fresh, false, restart, sizeof(restart));
     port_log("reloaded changed=%u settings=\"%s\" need_restart=\"%s\"", changes, changed, restart);
     cJSON_AddNumberToObject(command->answer, "changed", changes);
-    cJSON_AddStringToObject(command->answer, "settings", changed);
-    cJSON_AddNumberToObject(command->answer, "restart_count", restarts);
-    cJSON_AddStringToObject(command->answer, "restart", restart);
+    cJSON_AddStringToObject(command->answer, "changed_settings", changed);
+    cJSON_AddNumberToObject(command->answer, "restart", restarts);
+    cJSON_AddStringToObject(command->answer, "restart_settings", restart);
     config_reload(daemon->current, fresh);
     loop_group_reload(daemon->group, daemon->current);
     store_reload(daemon->store, daemon->current);

@@ -17,7 +17,7 @@ int signals_open(void) {
     sigset_t set;
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     drain_set(&set);
-    if (sigaction(SIGPIPE, &ignore, NULL) || sigprocmask(SIG_BLOCK, &set, NULL))
+    if (sigaction(SIGPIPE, &ignore, NULL) || pthread_sigmask(SIG_BLOCK, &set, NULL))
         return -errno;
     int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return fd < 0 ? -errno : fd;
@@ -40,15 +40,19 @@ static void end_at_once(int number) {
     _exit(1);
 }
 
-void signals_last_chance(unsigned seconds) {
+void signals_end_at_next(void) {
     sigset_t set;
     struct sigaction action = {.sa_handler = end_at_once};
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
-    sigaction(SIGALRM, &action, NULL);
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+void signals_end_after(unsigned seconds) {
+    struct sigaction action = {.sa_handler = end_at_once};
+    sigaction(SIGALRM, &action, NULL);
     alarm(seconds);
 }

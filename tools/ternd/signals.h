@@ -9,8 +9,9 @@
 int signals_open(void);
 /* The number of the next signal, 0: none. */
 int signals_take(int fd);
-/* From now on a further SIGTERM or SIGINT ends the process at once, whatever it does, and so does the passing
- * of `seconds`, in both cases with status 1. */
-void signals_last_chance(unsigned seconds);
+/* From now on a further SIGTERM or SIGINT ends the process at once, whatever it does, with status 1. */
+void signals_end_at_next(void);
+/* The same when so many seconds have passed. */
+void signals_end_after(unsigned seconds);
 
 #endif
