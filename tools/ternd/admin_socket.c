@@ -176,13 +176,12 @@ static void send_output(struct admin_conn *conn) {
 
 void admin_socket_answer(struct admin_conn *conn, const char *text) {
     size_t bytes = text ? strlen(text) : 0;
-    char *line = text ? malloc(bytes + 1) : NULL;
+    char *line = text ? malloc(bytes + 2) : NULL;
     if (!line) {
         conn->ending = true;
         return;
     }
-    memcpy(line, text, bytes);
-    line[bytes] = '\n';
+    snprintf(line, bytes + 2, "%s\n", text);
     free(conn->output); /* there is none: one command at a time, and none while output waits */
     conn->output = line;
     conn->output_bytes = bytes + 1;
