@@ -10,6 +10,8 @@
 
 #define IPV4_OFFSET 12
 #define KEY_BITS_IPV6 64
+#define ENTRIES_MIN 64
+#define FULL_AGAIN_MS 1000 /* a full table is looked through again no sooner */
 
 struct entry {
     uint8_t key[NETWORK_ADDRESS_BYTES];
@@ -23,6 +25,7 @@ struct addresses {
     pthread_mutex_t mutex;
     struct entry *entries;
     uint32_t capacity, count; /* capacity: a power of two */
+    uint64_t full_ms;         /* when it was last found full of live entries; 0: never */
     uint64_t connections_max, handshakes_max;
     struct network exempt[CONFIG_LIST_MAX];
     uint32_t exempt_count;
@@ -66,7 +69,7 @@ void addresses_reload(struct addresses *addresses, const struct config *config) 
     pthread_mutex_unlock(&addresses->mutex);
 }
 
-/* --- the table: open addressing; entries that mean nothing any more go when it is made anew -------------------------------- */
+/* --- the table: open addressing; entries that mean nothing any more go when it is made anew ------------- */
 
 static uint64_t hash(const uint8_t key[NETWORK_ADDRESS_BYTES]) {
     uint64_t high, low;
@@ -78,7 +81,8 @@ static uint64_t hash(const uint8_t key[NETWORK_ADDRESS_BYTES]) {
     return x ^ (x >> 31);
 }
 
-static struct entry *place(struct entry *entries, uint32_t capacity, const uint8_t key[NETWORK_ADDRESS_BYTES]) {
+static struct entry *place(struct entry *entries, uint32_t capacity,
+                           const uint8_t key[NETWORK_ADDRESS_BYTES]) {
     for (uint64_t at = hash(key);; at++) {
         struct entry *entry = &entries[at & (capacity - 1)];
         if (!entry->used || memcmp(entry->key, key, NETWORK_ADDRESS_BYTES) == 0)
@@ -86,31 +90,44 @@ static struct entry *place(struct entry *entries, uint32_t capacity, const uint8
     }
 }
 
+/* Shards' clocks differ by a turn: another's entry may be a little younger than now. */
+static bool window_over(const struct entry *entry, uint64_t now_ms) {
+    return now_ms >= entry->window_ms + ADDRESS_WINDOW_MS;
+}
+
+static bool is_live(const struct entry *entry, uint64_t now_ms) {
+    return entry->used && (entry->connections || !window_over(entry, now_ms));
+}
+
+/* The old table stays whole until the new one is there. */
 static int make_room(struct addresses *addresses, uint64_t now_ms) {
     if ((uint64_t)addresses->count * 2 < addresses->capacity)
         return 0;
-    uint32_t live = 0;
-    for (uint32_t i = 0; i < addresses->capacity; i++) {
-        struct entry *entry = &addresses->entries[i];
-        entry->used = entry->used && (entry->connections || now_ms - entry->window_ms < ADDRESS_WINDOW_MS);
-        live += entry->used;
-    }
-    if (live >= ADDRESS_ENTRIES_MAX)
+    if (addresses->full_ms && now_ms < addresses->full_ms + FULL_AGAIN_MS)
         return -ENOSPC;
-    uint32_t capacity = 64;
+    uint32_t live = 0;
+    for (uint32_t i = 0; i < addresses->capacity; i++)
+        live += is_live(&addresses->entries[i], now_ms);
+    if (live >= ADDRESS_ENTRIES_MAX) {
+        addresses->full_ms = now_ms;
+        return -ENOSPC;
+    }
+    uint32_t capacity = ENTRIES_MIN;
     while (capacity < live * 4)
         capacity *= 2;
     struct entry *entries = calloc(capacity, sizeof(*entries));
     if (!entries)
         return -ENOMEM;
     for (uint32_t i = 0; i < addresses->capacity; i++) {
-        if (addresses->entries[i].used)
-            *place(entries, capacity, addresses->entries[i].key) = addresses->entries[i];
+        const struct entry *entry = &addresses->entries[i];
+        if (is_live(entry, now_ms))
+            *place(entries, capacity, entry->key) = *entry;
     }
     free(addresses->entries);
     addresses->entries = entries;
     addresses->capacity = capacity;
     addresses->count = live;
+    addresses->full_ms = 0;
     return 0;
 }
 
@@ -128,18 +145,26 @@ static bool is_exempt(const struct addresses *addresses, const struct address *a
     return false;
 }
 
-static int enter(struct addresses *addresses, const struct address *address, uint64_t now_ms) {
+static struct entry *find(struct addresses *addresses, const struct address *address) {
     uint8_t key[NETWORK_ADDRESS_BYTES];
     key_of(address, key);
-    if (make_room(addresses, now_ms) < 0)
-        return -EUSERS;
-    struct entry *entry = place(addresses->entries, addresses->capacity, key);
-    if (!entry->used) {
+    struct entry *entry = addresses->capacity ? place(addresses->entries, addresses->capacity, key) : NULL;
+    return entry && entry->used ? entry : NULL;
+}
+
+static int enter(struct addresses *addresses, const struct address *address, uint64_t now_ms) {
+    struct entry *entry = find(addresses, address);
+    if (!entry) {
+        uint8_t key[NETWORK_ADDRESS_BYTES];
+        key_of(address, key);
+        if (make_room(addresses, now_ms) < 0)
+            return -EUSERS;
+        entry = place(addresses->entries, addresses->capacity, key);
         *entry = (struct entry){.window_ms = now_ms, .used = true};
         memcpy(entry->key, key, sizeof(key));
         addresses->count++;
     }
-    if (now_ms - entry->window_ms >= ADDRESS_WINDOW_MS) {
+    if (window_over(entry, now_ms)) {
         entry->window_ms = now_ms;
         entry->handshakes = 0;
     }
@@ -150,7 +175,8 @@ static int enter(struct addresses *addresses, const struct address *address, uin
     return 0;
 }
 
-int addresses_enter(struct addresses *addresses, const struct address *address, uint64_t now_ms, bool *ret_counted) {
+int addresses_enter(struct addresses *addresses, const struct address *address, uint64_t now_ms,
+                    bool *ret_counted) {
     int error = 0;
     pthread_mutex_lock(&addresses->mutex);
     bool exempt = is_exempt(addresses, address);
@@ -160,13 +186,6 @@ int addresses_enter(struct addresses *addresses, const struct address *address, 
     if (!error)
         *ret_counted = !exempt;
     return error;
-}
-
-static struct entry *find(struct addresses *addresses, const struct address *address) {
-    uint8_t key[NETWORK_ADDRESS_BYTES];
-    key_of(address, key);
-    struct entry *entry = addresses->capacity ? place(addresses->entries, addresses->capacity, key) : NULL;
-    return entry && entry->used ? entry : NULL;
 }
 
 void addresses_leave(struct addresses *addresses, const struct address *address) {
@@ -185,7 +204,7 @@ uint32_t addresses_count(struct addresses *addresses, const struct address *addr
     return count;
 }
 
-/* --- forms of an address ---------------------------------------------------------------------------------------------- */
+/* --- forms of an address -------------------------------------------------------------------------------- */
 
 void address_from_socket(const struct sockaddr_storage *from, struct address *ret_address) {
     struct address address = {.bytes = {[10] = 0xff, [11] = 0xff}};

@@ -1,7 +1,8 @@
-/* io/address.h: who connects, and how often: limits per address, one for an IPv6 /64. All shards count together.
+/* io/address.h: who connects, and how often: limits per address, one for an IPv6 /64. All shards count
+ * together.
  *
- * Threads: any; a mutex, taken once when a connection comes and once when it goes.  Memory: an entry per address that
- * has a connection or had a handshake lately; bounded by ADDRESS_ENTRIES_MAX. */
+ * Threads: any; a mutex, taken once when a connection comes and once when it goes.  Memory: an entry per
+ * address that has a connection or had a handshake lately; bounded by ADDRESS_ENTRIES_MAX. */
 #ifndef TERN_IO_ADDRESS_H
 #define TERN_IO_ADDRESS_H
 
@@ -28,7 +29,8 @@ void addresses_destroy(struct addresses *addresses);
 /* Takes over limits and exempt networks after a reload. */
 void addresses_reload(struct addresses *addresses, const struct config *config);
 /* A connection comes: 0, or -EUSERS where a limit is reached. counted: addresses_leave has to follow. */
-int addresses_enter(struct addresses *addresses, const struct address *address, uint64_t now_ms, bool *ret_counted);
+int addresses_enter(struct addresses *addresses, const struct address *address, uint64_t now_ms,
+                    bool *ret_counted);
 void addresses_leave(struct addresses *addresses, const struct address *address);
 /* Connections now counted for this address. */
 uint32_t addresses_count(struct addresses *addresses, const struct address *address);

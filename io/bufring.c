@@ -52,8 +52,11 @@ int bufring_create(struct ring *ring, uint16_t group, uint32_t count, uint32_t b
         goto err;
     io_uring_buf_ring_init(bufring->entries);
     for (uint32_t i = 0; i < count; i++) {
-        bufring->bufs[i] = (struct buf){
-            .data = bufring->memory + (size_t)i * bytes, .capacity = bytes, .owner = owner, .kind = BUF_RING, .id = i};
+        bufring->bufs[i] = (struct buf){.data = bufring->memory + (size_t)i * bytes,
+                                        .capacity = bytes,
+                                        .owner = owner,
+                                        .kind = BUF_RING,
+                                        .id = i};
         bufring_give_back(bufring, &bufring->bufs[i]);
     }
     bufring_publish(bufring);

@@ -1,5 +1,5 @@
-/* io/bufring.h: the receive buffers of a shard: a ring of them that the kernel picks from. A buffer is lent with its
- * reference count at 1 and comes back when that is 0.
+/* io/bufring.h: the receive buffers of a shard: a ring of them that the kernel picks from. A buffer is lent
+ * with its reference count at 1 and comes back when that is 0.
  *
  * Threads: the shard's.  Memory: all at bufring_create: `count` buffers of `bytes` each. */
 #ifndef TERN_IO_BUFRING_H

@@ -8,13 +8,12 @@
 
 #include "core/must.h"
 #include "io/loop_inside.h"
-#include "io/proxy.h"
 
 #define CLOSE_GRACE_MS 1000 /* for the last output of a connection that is being closed */
 #define SEND_ROOM_MIN 1024  /* less room than that in a send buffer is not worth a record */
 #define BUFFER_GROUP 0
 
-/* --- slots ---------------------------------------------------------------------------------------------------------------- */
+/* --- slots ---------------------------------------------------------------------------------------------- */
 
 int conns_create(struct conns *conns, uint32_t limit) {
     *conns = (struct conns){.limit = limit, .free_first = CONN_NONE};
@@ -26,7 +25,7 @@ void conns_destroy(struct conns *conns) {
     free(conns->table);
 }
 
-static struct conn *take_slot(struct conns *conns) {
+struct conn *conn_take_slot(struct conns *conns) {
     struct conn *conn;
     uint32_t generation = 1;
     uint32_t slot = conns->free_first;
@@ -44,8 +43,8 @@ static struct conn *take_slot(struct conns *conns) {
     return conn;
 }
 
-static void free_slot(struct loop *loop, struct conn *conn) {
-    must(!conn->receiving && !conn->sending && !conn->ready);
+void conn_free_slot(struct loop *loop, struct conn *conn) {
+    must(!conn->receiving && !conn->sending && !conn->ready && !conn->starving);
     timer_stop(&loop->timers, &conn->timer);
     free(conn->header);
     conn->header = NULL;
@@ -69,116 +68,7 @@ static uint64_t handle_of(const struct conn *conn, enum ring_op op) {
     return ring_handle(op, conn->slot, conn->generation);
 }
 
-/* --- accept ---------------------------------------------------------------------------------------------------------------- */
-
-static void refuse_socket(struct loop *loop, int fd, enum close_reason reason) {
-    stats_add(loop->stats->closed[reason], 1);
-    close(fd);
-}
-
-static void leave_address(struct loop *loop, struct conn *conn) {
-    if (conn->counted)
-        addresses_leave(loop->group->addresses, &conn->address);
-    conn->counted = false;
-}
-
-/* The session begins. False: the connection is being closed. */
-static bool begin(struct loop *loop, struct conn *conn) {
-    char text[ADDRESS_TEXT_BYTES];
-    enum close_reason reason = CLOSE_NONE;
-    conn->phase = CONN_OPEN;
-    if (addresses_enter(loop->group->addresses, &conn->address, loop->now_ms, &conn->counted) < 0) {
-        reason = CLOSE_ADDRESS_LIMIT;
-    } else {
-        address_text(&conn->address, text, sizeof(text));
-        int error = shard_accepted(loop->shard, conn->slot, text, conn->plaintext);
-        if (error)
-            reason = error == -EAGAIN ? CLOSE_DRAINING : CLOSE_OVERLOAD;
-    }
-    if (!reason)
-        return true;
-    stats_add(loop->stats->closed[reason], 1);
-    conn_close(loop, conn);
-    return false;
-}
-
-static bool is_proxy(const struct loop_group *group, const struct address *address) {
-    for (uint32_t i = 0; i < group->proxy_count; i++) {
-        if (network_has(&group->proxies[i], address->bytes))
-            return true;
-    }
-    return false;
-}
-
-void conn_accept(struct loop *loop, int fd, bool plaintext) {
-    struct sockaddr_storage from;
-    socklen_t from_bytes = sizeof(from);
-    if (getpeername(fd, (struct sockaddr *)&from, &from_bytes) < 0) {
-        refuse_socket(loop, fd, CLOSE_PEER_RESET);
-        return;
-    }
-    struct address address;
-    address_from_socket(&from, &address);
-    bool proxied = loop->config->proxy_protocol && !plaintext;
-    if (proxied && !is_proxy(loop->group, &address)) {
-        refuse_socket(loop, fd, CLOSE_BAD_PROXY);
-        return;
-    }
-    struct conn *conn = take_slot(&loop->conns);
-    if (!conn) {
-        refuse_socket(loop, fd, CLOSE_OVERLOAD);
-        return;
-    }
-    conn->fd = fd;
-    conn->plaintext = plaintext;
-    conn->address = address;
-    if (proxied) {
-        conn->phase = CONN_PROXY;
-        timer_start(&loop->timers, &conn->timer, loop->now_ms + loop->config->handshake_ms);
-    } else if (!begin(loop, conn)) {
-        return;
-    }
-    conn_receive(loop, conn);
-}
-
-/* --- the PROXY header ------------------------------------------------------------------------------------------------------ */
-
-static void refuse_proxy(struct loop *loop, struct conn *conn, enum close_reason reason) {
-    stats_add(loop->stats->closed[reason], 1);
-    conn_close(loop, conn);
-}
-
-/* What comes before the hello. Consumes the buffer. */
-static void take_header(struct loop *loop, struct conn *conn, struct buf *buf, uint32_t bytes) {
-    if (!conn->header)
-        conn->header = malloc(PROXY_BYTES_MAX);
-    uint32_t before = conn->header_bytes;
-    uint32_t take = bytes < PROXY_BYTES_MAX - before ? bytes : PROXY_BYTES_MAX - before;
-    int header_bytes = -ENOMEM;
-    if (conn->header) {
-        memcpy(conn->header + before, buf->data, take);
-        conn->header_bytes += take;
-        header_bytes = proxy_read(conn->header, conn->header_bytes, &conn->address);
-    }
-    bool complete = header_bytes > 0;
-    if (header_bytes < 0)
-        refuse_proxy(loop, conn, CLOSE_BAD_PROXY);
-    if (!complete || !begin(loop, conn)) {
-        buf->refs = 0;
-        bufring_give_back(loop->bufring, buf);
-        return;
-    }
-    timer_stop(&loop->timers, &conn->timer);
-    uint32_t used = (uint32_t)header_bytes - before;
-    if (used < bytes) {
-        shard_input(loop->shard, conn->slot, buf, used, bytes - used);
-    } else {
-        buf->refs = 0;
-        bufring_give_back(loop->bufring, buf);
-    }
-}
-
-/* --- receive ---------------------------------------------------------------------------------------------------------------- */
+/* --- receive -------------------------------------------------------------------------------------------- */
 
 void conn_receive(struct loop *loop, struct conn *conn) {
     bool wanted = conn->phase == CONN_PROXY || conn->phase == CONN_OPEN;
@@ -188,7 +78,7 @@ void conn_receive(struct loop *loop, struct conn *conn) {
     ring_recv(loop->ring, file_of(conn), BUFFER_GROUP, handle_of(conn, RING_RECV));
 }
 
-static void cancel_receive(struct loop *loop, struct conn *conn) {
+void conn_cancel_receive(struct loop *loop, struct conn *conn) {
     if (!conn->receiving || conn->receive_cancelled)
         return;
     conn->receive_cancelled = true;
@@ -197,33 +87,12 @@ static void cancel_receive(struct loop *loop, struct conn *conn) {
 
 void conn_pause(struct loop *loop, struct conn *conn) {
     conn->paused = true;
-    cancel_receive(loop, conn);
+    conn_cancel_receive(loop, conn);
 }
 
 void conn_resume(struct loop *loop, struct conn *conn) {
     conn->paused = false;
     conn_receive(loop, conn);
-}
-
-/* Came after the session was handed over: goes along in memory of the target. */
-static void keep_input(struct conn *conn, const struct buf *buf, uint32_t bytes) {
-    struct kept *kept = calloc(1, sizeof(*kept));
-    struct buf *copy = malloc(sizeof(*copy) + bytes);
-    if (!kept || !copy) { /* the stream has a hole: nothing after it may be read */
-        free(kept);
-        free(copy);
-        shutdown(conn->fd, SHUT_RDWR);
-        return;
-    }
-    *copy = (struct buf){
-        .data = (uint8_t *)(copy + 1), .capacity = bytes, .refs = 1, .owner = (uint16_t)conn->target, .kind = BUF_HEAP};
-    memcpy(copy->data, buf->data, bytes);
-    kept->buf = copy;
-    if (conn->baggage->kept_tail)
-        conn->baggage->kept_tail->next = kept;
-    else
-        conn->baggage->kept = kept;
-    conn->baggage->kept_tail = kept;
 }
 
 static void take_input(struct loop *loop, struct conn *conn, struct buf *buf, uint32_t bytes) {
@@ -233,11 +102,11 @@ static void take_input(struct loop *loop, struct conn *conn, struct buf *buf, ui
         return;
     }
     if (conn->phase == CONN_PROXY) {
-        take_header(loop, conn, buf, bytes);
+        conn_take_header(loop, conn, buf, bytes);
         return;
     }
     if (conn->phase == CONN_MOVING)
-        keep_input(conn, buf, bytes);
+        conn_keep_input(conn, buf, bytes);
     buf->refs = 0;
     bufring_give_back(loop->bufring, buf);
 }
@@ -247,14 +116,32 @@ static void input_ended(struct loop *loop, struct conn *conn, int error) {
     if (conn->phase == CONN_OPEN)
         shard_ended(loop->shard, conn->slot, error);
     else if (conn->phase == CONN_PROXY)
-        refuse_proxy(loop, conn, error ? CLOSE_PEER_RESET : CLOSE_TRUNCATED);
+        conn_refuse(loop, conn, error ? CLOSE_PEER_RESET : CLOSE_TRUNCATED);
 }
 
+/* At the end of the list: who waited longest is served first, and who floods waits with the others. */
 static void starve(struct loop *loop, struct conn *conn) {
     stats_add(loop->stats->bufs_exhausted, 1);
+    if (conn->phase != CONN_PROXY && conn->phase != CONN_OPEN)
+        return; /* it reads no more */
     conn->starving = true;
-    conn->starving_next = loop->starving_first;
-    loop->starving_first = conn->slot;
+    conn->starving_next = CONN_NONE;
+    conn->starving_prev = loop->starving_last;
+    *(conn->starving_prev == CONN_NONE ? &loop->starving_first
+                                       : &loop->conns.table[conn->starving_prev].starving_next) = conn->slot;
+    loop->starving_last = conn->slot;
+}
+
+void conn_feed(struct loop *loop, struct conn *conn) {
+    struct conn *table = loop->conns.table;
+    if (!conn->starving)
+        return;
+    conn->starving = false;
+    *(conn->starving_prev == CONN_NONE ? &loop->starving_first : &table[conn->starving_prev].starving_next) =
+        conn->starving_next;
+    *(conn->starving_next == CONN_NONE ? &loop->starving_last : &table[conn->starving_next].starving_prev) =
+        conn->starving_prev;
+    conn_receive(loop, conn);
 }
 
 void conn_received(struct loop *loop, struct conn *conn, const struct ring_completion *completion) {
@@ -284,84 +171,7 @@ void conn_received(struct loop *loop, struct conn *conn, const struct ring_compl
         conn_receive(loop, conn);
 }
 
-/* --- moving home ------------------------------------------------------------------------------------------------------------- */
-
-/* A direct descriptor takes no place in the process's table, and is found faster. */
-void conn_settle(struct loop *loop, struct conn *conn) {
-    if (conn->fd < 0 || conn->slot >= ring_files(loop->ring))
-        return;
-    if (ring_install(loop->ring, conn->slot, conn->fd) < 0)
-        return; /* it stays as it is */
-    close(conn->fd);
-    conn->fd = -1;
-}
-
-void conn_move(struct loop *loop, struct conn *conn, uint32_t target, struct session_move *move) {
-    must(conn->phase == CONN_OPEN && conn->fd >= 0);
-    conn->phase = CONN_MOVING;
-    conn->target = target;
-    conn->move = move;
-    conn->baggage = calloc(1, sizeof(*conn->baggage));
-    if (!conn->baggage) {
-        shard_move_failed(loop->shard, move);
-        conn->phase = CONN_OPEN;
-        conn_close(loop, conn);
-        return;
-    }
-    cancel_receive(loop, conn);
-    loop_ready(loop, conn);
-}
-
-static void finish_move(struct loop *loop, struct conn *conn) {
-    struct session_move *move = conn->move;
-    *conn->baggage = (struct baggage){
-        .address = conn->address,
-        .kept = conn->baggage->kept,
-        .kept_tail = conn->baggage->kept_tail,
-        .counted = conn->counted,
-        .plaintext = conn->plaintext,
-    };
-    move->fd = conn->fd;
-    move->io = conn->baggage;
-    struct note note = {.kind = NOTE_MOVE, .move = move};
-    lanes_post(loop->lanes, loop->index, conn->target, &note);
-    conn->fd = -1;
-    free_slot(loop, conn);
-}
-
-void conn_arrive(struct loop *loop, struct session_move *move) {
-    struct baggage *baggage = move->io;
-    struct kept *kept = baggage->kept;
-    int fd = move->fd;
-    struct conn *conn = take_slot(&loop->conns);
-    if (conn) {
-        conn->fd = fd;
-        conn->phase = CONN_OPEN;
-        conn->address = baggage->address;
-        conn->counted = baggage->counted;
-        conn->plaintext = baggage->plaintext;
-        shard_moved_in(loop->shard, conn->slot, move);
-    } else {
-        if (baggage->counted)
-            addresses_leave(loop->group->addresses, &baggage->address);
-        shard_move_failed(loop->shard, move);
-        close(fd);
-    }
-    while (kept) {
-        struct kept *next = kept->next;
-        if (conn && conn->phase == CONN_OPEN)
-            shard_input(loop->shard, conn->slot, kept->buf, 0, kept->buf->capacity);
-        else
-            free(kept->buf);
-        free(kept);
-        kept = next;
-    }
-    free(baggage);
-    if (conn)
-        conn_receive(loop, conn);
-}
-
-/* --- send and close ------------------------------------------------------------------------------------------------------- */
+/* --- send and close ------------------------------------------------------------------------------------- */
 
 static void release_out(struct loop *loop, struct conn *conn) {
     loop_give_send_buffer(loop, conn->out);
@@ -376,7 +186,8 @@ static uint32_t gather(struct loop *loop, struct conn *conn) {
     uint32_t used = 0;
     while (conn->out && capacity - used >= SEND_ROOM_MIN) {
         size_t needed = 0;
-        size_t bytes = shard_output(loop->shard, conn->slot, conn->out->data + used, capacity - used, &needed);
+        size_t bytes =
+            shard_output(loop->shard, conn->slot, conn->out->data + used, capacity - used, &needed);
         if (bytes == 0 && used == 0 && needed > capacity && needed <= SEND_BYTES_LARGE) {
             loop_give_send_buffer(loop, conn->out);
             capacity = SEND_BYTES_LARGE;
@@ -402,6 +213,12 @@ static void send_out(struct loop *loop, struct conn *conn) {
               handle_of(conn, RING_SEND));
 }
 
+/* No memory for what it has to say: nobody would come back for it. */
+static void give_up(struct loop *loop, struct conn *conn) {
+    conn->late = true;
+    shard_refuse(loop->shard, conn->slot, CLOSE_OVERLOAD);
+}
+
 void conn_flush(struct loop *loop, struct conn *conn) {
     if (conn->sending || conn->closing || conn->phase == CONN_FREE)
         return;
@@ -414,13 +231,15 @@ void conn_flush(struct loop *loop, struct conn *conn) {
         }
         if (conn->out)
             release_out(loop, conn);
+        else
+            give_up(loop, conn);
     }
     if (conn->receiving || conn->ready)
         return;
     if (conn->phase == CONN_CLOSING)
         start_close(loop, conn);
     else if (conn->phase == CONN_MOVING)
-        finish_move(loop, conn);
+        conn_finish_move(loop, conn);
 }
 
 void conn_sent(struct loop *loop, struct conn *conn, int32_t result) {
@@ -429,8 +248,10 @@ void conn_sent(struct loop *loop, struct conn *conn, int32_t result) {
         stats_add(loop->stats->bytes_out, result);
         conn->out_done += (uint32_t)result;
     }
-    bool broken = result <= 0 && result != -EINTR && result != -EAGAIN;
-    if (!broken && conn->out_done < conn->out_bytes) {
+    bool rest = conn->out_done < conn->out_bytes;
+    /* A send that was cancelled halfway says how far it came: late is late. */
+    bool broken = (result <= 0 && result != -EINTR && result != -EAGAIN) || (rest && conn->late);
+    if (!broken && rest) {
         send_out(loop, conn);
         return;
     }
@@ -439,7 +260,7 @@ void conn_sent(struct loop *loop, struct conn *conn, int32_t result) {
         conn->late = true; /* nothing more can be said */
         if (conn->phase == CONN_OPEN && !conn->ended) {
             conn->ended = true;
-            shard_ended(loop->shard, conn->slot, result == 0 ? EPIPE : -result);
+            shard_ended(loop->shard, conn->slot, result >= 0 ? EPIPE : -result);
         }
     }
     loop_ready(loop, conn);
@@ -449,29 +270,55 @@ void conn_close(struct loop *loop, struct conn *conn) {
     if (conn->phase == CONN_CLOSING)
         return;
     conn->phase = CONN_CLOSING;
-    cancel_receive(loop, conn);
+    conn_feed(loop, conn); /* it waits for no buffer any more */
+    conn_cancel_receive(loop, conn);
     timer_start(&loop->timers, &conn->timer, loop->now_ms + CLOSE_GRACE_MS);
     loop_ready(loop, conn);
 }
 
-/* The grace time is over, or the time for the PROXY header. */
+/* The grace time is over, or the time for the PROXY header. What is in flight is cancelled, again and again
+ * until it is gone: a cancel may come at a moment when the kernel does not find the request. */
 void conn_late(struct loop *loop, struct conn *conn) {
     if (conn->phase == CONN_PROXY) {
-        refuse_proxy(loop, conn, CLOSE_HANDSHAKE_TIMEOUT);
+        conn_refuse(loop, conn, CLOSE_HANDSHAKE_TIMEOUT);
         return;
     }
     conn->late = true;
-    if (conn->sending && !conn->send_cancelled) {
-        conn->send_cancelled = true;
+    conn->receive_cancelled = false;
+    conn_cancel_receive(loop, conn);
+    if (conn->sending)
         ring_cancel(loop->ring, handle_of(conn, RING_SEND), handle_of(conn, RING_CANCEL));
-    }
+    timer_start(&loop->timers, &conn->timer, loop->now_ms + CLOSE_GRACE_MS);
     loop_ready(loop, conn);
+}
+
+static void leave_address(struct loop *loop, struct conn *conn) {
+    if (conn->counted)
+        addresses_leave(loop->group->addresses, &conn->address);
+    conn->counted = false;
 }
 
 void conn_closed(struct loop *loop, struct conn *conn) {
     uint32_t slot = conn->slot;
     leave_address(loop, conn);
     conn->fd = -1;
-    free_slot(loop, conn);
+    conn_free_slot(loop, conn);
     shard_closed(loop->shard, slot);
+}
+
+/* At the loop's end: what never was a session, or is none any more. The ring is gone, nothing is in
+ * flight. */
+void conns_close(struct conns *conns, struct shard *shard) {
+    for (uint32_t i = 0; i < conns->high; i++) {
+        struct conn *conn = &conns->table[i];
+        if (conn->phase == CONN_FREE)
+            continue;
+        if (conn->fd >= 0)
+            close(conn->fd);
+        free(conn->header);
+        free(conn->out);
+        if (conn->phase == CONN_MOVING)
+            conn_drop_move(shard, conn);
+        conn->phase = CONN_FREE;
+    }
 }

@@ -3,9 +3,9 @@
  *   FREE -> PROXY -> OPEN -> CLOSING -> FREE        PROXY only where a PROXY header is expected
  *                     \-> MOVING -> FREE            to its home shard
  *
- * A socket is a plain descriptor until its session is settled (so that it can move by lane), a direct one afterwards. One
- * receive and one send are in flight at most. A slot is free again only when nothing is in flight; its generation then
- * changes, so that a late completion finds nobody.
+ * A socket is a plain descriptor until its session is settled (so that it can move by lane), a direct one
+ * afterwards. One receive and one send are in flight at most. A slot is free again only when nothing is in
+ * flight; its generation then changes, so that a late completion finds nobody.
  *
  * Threads: the shard's.  Memory: the table at conns_create; a send buffer while a send is in flight. */
 #ifndef TERN_IO_CONN_H
@@ -22,6 +22,7 @@
 
 struct loop;
 struct session_move;
+struct shard;
 
 enum conn_phase { CONN_FREE = 0, CONN_PROXY, CONN_OPEN, CONN_MOVING, CONN_CLOSING };
 
@@ -54,13 +55,13 @@ struct conn {
     bool plaintext;
     bool counted; /* in the table of addresses */
     bool receiving, receive_cancelled, paused, starving, ended;
-    bool sending, send_cancelled;
+    bool sending;
     bool closing; /* the close is in flight */
     bool ready;   /* in the loop's list of those with output */
     bool late;    /* the grace time is over */
     struct send_buffer *out;
     uint32_t out_bytes, out_done;
-    uint32_t ready_next, starving_next;
+    uint32_t ready_next, starving_next, starving_prev;
     struct address address;
     uint8_t *header; /* of the PROXY protocol, as far as it came */
     uint32_t header_bytes;
@@ -79,14 +80,11 @@ struct conns {
 #define CONN_NONE UINT32_MAX
 
 int conns_create(struct conns *conns, uint32_t limit);
+void conns_close(struct conns *conns, struct shard *shard);
 void conns_destroy(struct conns *conns);
 /* The connection a completion belongs to; NULL: it is gone. */
 struct conn *conn_of(struct conns *conns, const struct ring_completion *completion);
 
-/* An accepted socket: becomes a connection, or is closed and the reason counted. */
-void conn_accept(struct loop *loop, int fd, bool plaintext);
-/* One that came from another shard. */
-void conn_arrive(struct loop *loop, struct session_move *move);
 void conn_received(struct loop *loop, struct conn *conn, const struct ring_completion *completion);
 void conn_sent(struct loop *loop, struct conn *conn, int32_t result);
 void conn_closed(struct loop *loop, struct conn *conn);
@@ -96,11 +94,45 @@ void conn_late(struct loop *loop, struct conn *conn);
 void conn_receive(struct loop *loop, struct conn *conn);
 void conn_pause(struct loop *loop, struct conn *conn);
 void conn_resume(struct loop *loop, struct conn *conn);
-void conn_settle(struct loop *loop, struct conn *conn);
-void conn_move(struct loop *loop, struct conn *conn, uint32_t target, struct session_move *move);
+/* A buffer may be there again for one that found none. */
+void conn_feed(struct loop *loop, struct conn *conn);
 /* Begins to close; output goes on for a grace time. */
 void conn_close(struct loop *loop, struct conn *conn);
-/* Sends what the session has to say, if no send is in flight; goes on with closing or moving where nothing is left. */
+/* Sends what the session has to say, if no send is in flight; goes on with closing or moving where nothing is
+ * left. */
 void conn_flush(struct loop *loop, struct conn *conn);
+
+/* io/accept.c: how connections come
+ * ------------------------------------------------------------------------------------ */
+
+/* An accepted socket: becomes a connection, or is refused. */
+void conn_accept(struct loop *loop, int fd, bool plaintext);
+/* Closes a socket that becomes no connection: counts why, and tells the peer where it is a limit. */
+void conn_refuse_socket(struct loop *loop, int fd, enum close_reason reason);
+/* What comes before the hello, behind a proxy. Consumes the buffer. */
+void conn_take_header(struct loop *loop, struct conn *conn, struct buf *buf, uint32_t bytes);
+/* Closes a connection that has no session yet. */
+void conn_refuse(struct loop *loop, struct conn *conn, enum close_reason reason);
+
+/* io/move.c: how they settle, or go to their home shard
+ * ---------------------------------------------------------------- */
+
+void conn_settle(struct loop *loop, struct conn *conn);
+void conn_move(struct loop *loop, struct conn *conn, uint32_t target, struct session_move *move);
+/* Came after the session was handed over: goes along. */
+void conn_keep_input(struct conn *conn, const struct buf *buf, uint32_t bytes);
+/* Nothing is in flight any more: hands it over. */
+void conn_finish_move(struct loop *loop, struct conn *conn);
+/* One that came from another shard. */
+void conn_arrive(struct loop *loop, struct session_move *move);
+/* The loop ends before it could go. */
+void conn_drop_move(struct shard *shard, struct conn *conn);
+
+/* Given to those two only
+ * ---------------------------------------------------------------------------------------------- */
+
+struct conn *conn_take_slot(struct conns *conns); /* NULL: all are taken */
+void conn_free_slot(struct loop *loop, struct conn *conn);
+void conn_cancel_receive(struct loop *loop, struct conn *conn);
 
 #endif

@@ -1,143 +1,14 @@
-/* The loops of a switch together: listeners, threads, what they share. */
+/* The loops of a switch together: their threads and what they share. */
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "io/loop_inside.h"
-
-#define LISTEN_BACKLOG 4096
-#define PORT_WAIT_MS 5000
-#define PORT_RETRY_MS 20
-
-/* --- listeners ------------------------------------------------------------------------------------------ */
-
-static int open_listener(const char *text, uint16_t port, uint16_t *ret_port) {
-    char host[CONFIG_TEXT_BYTES];
-    char service[8];
-    uint16_t asked;
-    if (network_host_port(text, host, sizeof(host), &asked) < 0)
-        return -EINVAL;
-    snprintf(service, sizeof(service), "%u", port ? port : asked);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
-    struct addrinfo *found;
-    if (getaddrinfo(host, service, &hints, &found) != 0)
-        return -EINVAL;
-    int one = 1;
-    int error = 0;
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) {
-        error = -errno;
-        freeaddrinfo(found);
-        return error;
-    }
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* inherited by what is accepted */
-    if (found->ai_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-    struct sockaddr_storage bound;
-    socklen_t bound_bytes = sizeof(bound);
-    if (bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, LISTEN_BACKLOG) < 0 ||
-        getsockname(fd, (struct sockaddr *)&bound, &bound_bytes) < 0)
-        error = -errno;
-    freeaddrinfo(found);
-    if (error) {
-        close(fd);
-        return error;
-    }
-    struct address address;
-    address_from_socket(&bound, &address);
-    *ret_port = address.port;
-    return fd;
-}
-
-/* One socket a shard on the same port: the kernel spreads connections over them. */
-static int open_listeners(struct loop_group *group, const char *text, bool plaintext, char *ret_error,
-                          size_t error_bytes) {
-    uint16_t port = 0;
-    for (uint32_t i = 0; i < group->count; i++) {
-        struct loop *loop = &group->loops[i];
-        int fd = open_listener(text, port, &port);
-        if (fd < 0) {
-            snprintf(ret_error, error_bytes, "listen %s: %s", text, strerror(-fd));
-            return fd;
-        }
-        loop->listeners[loop->listener_count++] = (struct listener){.fd = fd, .plaintext = plaintext};
-    }
-    const char *colon = strrchr(text, ':');
-    snprintf(group->names[group->name_count++], CONFIG_TEXT_BYTES, "%.*s:%u", (int)(colon - text), text,
-             port);
-    return 0;
-}
-
-static int try_bind(const struct addrinfo *address) {
-    int one = 1;
-    int error = 0;
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (fd < 0 || bind(fd, address->ai_addr, address->ai_addrlen) < 0)
-        error = -errno;
-    if (fd >= 0)
-        close(fd);
-    return error;
-}
-
-/* A port in use by another process of this user would be shared by SO_REUSEPORT; nobody wants that. The
- * listeners of a switch that was killed stay for a moment, until the kernel has taken its rings down: that is
- * waited for. */
-static int check_port_free(const char *text, char *ret_error, size_t error_bytes) {
-    char host[CONFIG_TEXT_BYTES];
-    char service[8];
-    uint16_t port;
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                             .ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV};
-    struct addrinfo *found;
-    if (network_host_port(text, host, sizeof(host), &port) < 0 || port == 0)
-        return 0;
-    snprintf(service, sizeof(service), "%u", port);
-    if (getaddrinfo(host, service, &hints, &found) != 0)
-        return 0;
-    int error = try_bind(found);
-    if (error == -EADDRINUSE)
-        port_log("listen_waits address=%s wait_ms=%d", text, PORT_WAIT_MS);
-    for (int waited_ms = 0; error == -EADDRINUSE && waited_ms < PORT_WAIT_MS; waited_ms += PORT_RETRY_MS) {
-        nanosleep(&(struct timespec){.tv_nsec = PORT_RETRY_MS * 1000000L}, NULL);
-        error = try_bind(found);
-    }
-    freeaddrinfo(found);
-    if (error)
-        snprintf(ret_error, error_bytes, "listen %s: %s", text, strerror(-error));
-    return error;
-}
-
-static int listen_on_all(struct loop_group *group, const struct config *config, char *ret_error,
-                         size_t error_bytes) {
-    uint32_t count = config_list_count(config->listen, config->listen_count);
-    uint32_t plain = config_list_count(config->plaintext_listen, config->plaintext_listen_count);
-    group->names = calloc(count + plain, sizeof(*group->names));
-    if (!group->names)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < count + plain; i++) {
-        const char *text = i < count ? config->listen[i] : config->plaintext_listen[i - count];
-        int error = check_port_free(text, ret_error, error_bytes);
-        if (!error)
-            error = open_listeners(group, text, i >= count, ret_error, error_bytes);
-        if (error)
-            return error;
-    }
-    return 0;
-}
 
 /* --- a life --------------------------------------------------------------------------------------------- */
 
@@ -156,9 +27,10 @@ static int init_loop(struct loop_group *group, const struct loop_setup *setup, u
     loop->lanes = setup->lanes;
     loop->stats = &setup->stats[index];
     loop->index = index;
-    loop->ready_first = loop->starving_first = CONN_NONE;
+    loop->ready_first = loop->starving_first = loop->starving_last = CONN_NONE;
     loop->wake_fd = eventfd(0, EFD_CLOEXEC);
-    if (loop->wake_fd < 0)
+    loop->spare_fd = eventfd(0, EFD_CLOEXEC);
+    if (loop->wake_fd < 0 || loop->spare_fd < 0)
         return -errno;
     int error = conns_create(&loop->conns, (uint32_t)setup->config->connections_max);
     if (error)
@@ -206,14 +78,16 @@ int loop_group_create(const struct loop_setup *setup, struct loop_group **ret_gr
     if (!group->loops || !group->shards)
         goto err;
     for (uint32_t i = 0; i < setup->shards; i++)
-        group->loops[i].wake_fd = -1;
+        group->loops[i].wake_fd = group->loops[i].spare_fd = -1;
     error = addresses_create(setup->config, &group->addresses);
     for (uint32_t i = 0; i < setup->shards && !error; i++)
         error = init_loop(group, setup, i);
-    if (error)
+    if (error) {
+        snprintf(ret_error, error_bytes, "shards: %s", strerror(-error));
         goto err;
+    }
     read_proxies(group, setup->config);
-    error = listen_on_all(group, setup->config, ret_error, error_bytes);
+    error = loop_open_listeners(group, setup->config, ret_error, error_bytes);
     if (error)
         goto err;
     *ret_group = group;
@@ -283,7 +157,7 @@ void loop_group_join(struct loop_group *group) {
 }
 
 const char *loop_group_features(const struct loop_group *group, uint32_t shard) {
-    return ring_features(group->loops[shard].ring);
+    return group->loops[shard].features;
 }
 
 void loop_group_reload(struct loop_group *group, const struct config *config) {
@@ -295,11 +169,16 @@ void loop_group_destroy(struct loop_group *group) {
         struct loop *loop = &group->loops[i];
         for (uint32_t j = 0; j < loop->listener_count; j++)
             close(loop->listeners[j].fd);
+        conns_close(&loop->conns, loop->shard);
         if (loop->shard)
             shard_destroy(loop->shard);
+        if (loop->bufring)
+            bufring_destroy(loop->bufring);
         conns_destroy(&loop->conns);
         if (loop->wake_fd >= 0)
             close(loop->wake_fd);
+        if (loop->spare_fd >= 0)
+            close(loop->spare_fd);
     }
     if (group->addresses)
         addresses_destroy(group->addresses);

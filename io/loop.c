@@ -11,19 +11,19 @@
 #include "io/loop_inside.h"
 
 #define COMPLETIONS_PER_TURN 4096
-#define KEPT_WAIT_US 500        /* notes wait for room in a lane: look again soon */
-#define ACCEPT_AGAIN_MS 100     /* after an accept failed for want of descriptors */
-#define STARVING_BUFS 8         /* buffers that must be free before the starving are served */
+#define KEPT_WAIT_US 500 /* notes wait for room in a lane: look again soon */
+#define STARVING_BUFS 8  /* buffers that must be free before the starving are served */
 #define MICROSECONDS_PER_MS 1000
+#define SEND_FREE_MAX 512 /* send buffers kept */
 
 struct loop *loop_of(struct shard *shard) {
     return shard_io(shard);
 }
 
-/* --- lists --------------------------------------------------------------------------------------------------------------- */
+/* --- lists ---------------------------------------------------------------------------------------------- */
 
 void loop_ready(struct loop *loop, struct conn *conn) {
-    if (conn->ready || conn->phase == CONN_FREE)
+    if (conn->ready || conn->closing || conn->phase == CONN_FREE)
         return;
     conn->ready = true;
     conn->ready_next = CONN_NONE;
@@ -38,6 +38,7 @@ struct send_buffer *loop_take_send_buffer(struct loop *loop, uint32_t bytes) {
     if (bytes == SEND_BYTES && loop->send_free) {
         struct send_buffer *buffer = loop->send_free;
         loop->send_free = buffer->next;
+        loop->send_free_count--;
         return buffer;
     }
     struct send_buffer *buffer = malloc(sizeof(*buffer) + bytes);
@@ -46,14 +47,16 @@ struct send_buffer *loop_take_send_buffer(struct loop *loop, uint32_t bytes) {
     return buffer;
 }
 
-/* Those of the usual size are kept: as many as were in flight at a time. */
+/* Those of the usual size are kept, up to what a busy shard has in flight: a crowd of stalled readers does
+ * not leave its memory behind. */
 void loop_give_send_buffer(struct loop *loop, struct send_buffer *buffer) {
-    if (buffer->capacity != SEND_BYTES) {
+    if (buffer->capacity != SEND_BYTES || loop->send_free_count == SEND_FREE_MAX) {
         free(buffer);
         return;
     }
     buffer->next = loop->send_free;
     loop->send_free = buffer;
+    loop->send_free_count++;
 }
 
 /* Each connection once per round: what becomes ready meanwhile has its turn in the next. */
@@ -68,60 +71,38 @@ static void flush_ready(struct loop *loop) {
     }
 }
 
+/* Buffers came back: as many connections as there are buffers try again. More would only fail again. */
 static void feed_starving(struct loop *loop) {
+    uint32_t left = bufring_free_count(loop->bufring);
     uint32_t enough = bufring_count(loop->bufring) < 2 * STARVING_BUFS ? 1 : STARVING_BUFS;
-    if (loop->starving_first == CONN_NONE || bufring_free_count(loop->bufring) < enough)
+    if (left < enough)
         return;
-    uint32_t slot = loop->starving_first;
-    loop->starving_first = CONN_NONE;
-    while (slot != CONN_NONE) {
-        struct conn *conn = &loop->conns.table[slot];
-        slot = conn->starving_next;
-        conn->starving = false;
-        conn_receive(loop, conn);
-        if (conn->phase == CONN_CLOSING || conn->phase == CONN_MOVING)
-            loop_ready(loop, conn);
+    while (left > 0 && loop->starving_first != CONN_NONE) {
+        struct conn *conn = &loop->conns.table[loop->starving_first];
+        conn_feed(loop, conn);
+        if (conn->receiving)
+            left--;
     }
 }
 
-/* --- completions --------------------------------------------------------------------------------------------------------- */
-
-static void arm_listeners(struct loop *loop) {
-    loop->accept_again_ms = 0;
-    for (uint32_t i = 0; i < loop->listener_count; i++) {
-        struct listener *listener = &loop->listeners[i];
-        if (!listener->armed)
-            ring_accept(loop->ring, listener->fd, ring_handle(RING_ACCEPT, i, 0));
-        listener->armed = true;
-    }
-}
-
-static void accepted(struct loop *loop, const struct ring_completion *completion) {
-    struct listener *listener = &loop->listeners[completion->slot];
-    if (!completion->more)
-        listener->armed = false;
-    if (completion->result >= 0)
-        conn_accept(loop, completion->result, listener->plaintext);
-    if (listener->armed)
-        return;
-    bool exhausted = completion->result == -EMFILE || completion->result == -ENFILE || completion->result == -ENOMEM;
-    loop->accept_again_ms = loop->now_ms + (exhausted ? ACCEPT_AGAIN_MS : 0);
-}
+/* --- completions ---------------------------------------------------------------------------------------- */
 
 static void read_wake(struct loop *loop) {
-    ring_read(loop->ring, loop->wake_fd, &loop->wake_count, sizeof(loop->wake_count), ring_handle(RING_WAKE, 0, 0));
+    ring_read(loop->ring, loop->wake_fd, &loop->wake_count, sizeof(loop->wake_count),
+              ring_handle(RING_WAKE, 0, 0));
 }
 
 static void complete(struct loop *loop, const struct ring_completion *completion) {
     struct conn *conn;
     switch (completion->op) {
     case RING_ACCEPT:
-        accepted(loop, completion);
+        loop_accepted(loop, completion);
         return;
     case RING_WAKE:
         read_wake(loop);
         return;
-    case RING_DOORBELL: /* ours failed to ring, or another's rang: look at the lanes, which the turn does anyway */
+    case RING_DOORBELL: /* ours failed to ring, or another's rang: look at the lanes, which the turn does
+                           anyway */
         if (completion->result < 0 && completion->slot < loop->group->count)
             loop_group_ring(loop->group, completion->slot);
         return;
@@ -147,7 +128,7 @@ static void complete(struct loop *loop, const struct ring_completion *completion
         conn_closed(loop, conn);
 }
 
-/* --- the turn -------------------------------------------------------------------------------------------------------------- */
+/* --- the turn ------------------------------------------------------------------------------------------- */
 
 static uint64_t clock_ms(clockid_t clock) {
     struct timespec time;
@@ -159,7 +140,8 @@ static void ring_party(void *context, uint32_t party) {
     struct loop *loop = context;
     stats_add(loop->stats->doorbells, 1);
     if (party < loop->group->count)
-        ring_doorbell(loop->ring, ring_fd(loop->group->loops[party].ring), ring_handle(RING_DOORBELL, party, 0));
+        ring_doorbell(loop->ring, ring_fd(loop->group->loops[party].ring),
+                      ring_handle(RING_DOORBELL, party, 0));
     else
         loop->group->ring(loop->group->ring_context, party);
 }
@@ -169,7 +151,7 @@ static void run_timers(struct loop *loop) {
     while ((timer = timer_due(&loop->timers, loop->now_ms)))
         conn_late(loop, (struct conn *)timer);
     if (loop->accept_again_ms && loop->now_ms >= loop->accept_again_ms)
-        arm_listeners(loop);
+        loop_listen(loop);
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b) {
@@ -183,7 +165,7 @@ static uint64_t wait_us(struct loop *loop) {
     uint64_t next_ms = earlier(shard_next_ms(loop->shard), timer_next_ms(&loop->timers));
     if (loop->accept_again_ms)
         next_ms = earlier(next_ms, loop->accept_again_ms);
-    uint64_t wait = next_ms == UINT64_MAX ? UINT64_MAX
+    uint64_t wait = next_ms == UINT64_MAX     ? UINT64_MAX
                     : next_ms <= loop->now_ms ? 0
                                               : (next_ms - loop->now_ms) * MICROSECONDS_PER_MS;
     return lanes_kept(loop->lanes, loop->index) ? earlier(wait, KEPT_WAIT_US) : wait;
@@ -198,10 +180,11 @@ static void turn(struct loop *loop) {
     run_timers(loop);
     flush_ready(loop);
     shard_turn_end(loop->shard);
-    feed_starving(loop);
     bufring_publish(loop->bufring);
+    feed_starving(loop);
     atomic_store_explicit(&loop->stats->bufs_lent,
-                          bufring_count(loop->bufring) - bufring_free_count(loop->bufring), memory_order_relaxed);
+                          bufring_count(loop->bufring) - bufring_free_count(loop->bufring),
+                          memory_order_relaxed);
     lanes_publish(loop->lanes, loop->index, ring_party, loop);
     stats_add(loop->stats->turns, 1);
 }
@@ -218,10 +201,12 @@ static int start(struct loop *loop, char *ret_error, size_t error_bytes) {
     int error = ring_create(&setup, &loop->ring, ret_error, error_bytes);
     if (error)
         return error;
-    error = bufring_create(loop->ring, 0, (uint32_t)loop->config->buffers, (uint32_t)loop->config->buffer_bytes,
-                           (uint16_t)loop->index, &loop->bufring);
+    snprintf(loop->features, sizeof(loop->features), "%s", ring_features(loop->ring));
+    error = bufring_create(loop->ring, 0, (uint32_t)loop->config->buffers,
+                           (uint32_t)loop->config->buffer_bytes, (uint16_t)loop->index, &loop->bufring);
     if (error) {
-        snprintf(ret_error, error_bytes, "receive buffers: %s (lower buffers, or raise LimitMEMLOCK)", strerror(-error));
+        snprintf(ret_error, error_bytes, "receive buffers: %s (lower buffers, or raise LimitMEMLOCK)",
+                 strerror(-error));
         return error;
     }
     return 0;
@@ -237,11 +222,22 @@ static void report(struct loop *loop, int error, const char *text) {
     pthread_mutex_unlock(&group->error_mutex);
 }
 
+/* Sockets that were accepted and never looked at would stay open. */
+static void drop_accepted(struct loop *loop) {
+    struct ring_completion completion;
+    while (ring_next(loop->ring, &completion)) {
+        if (completion.op == RING_ACCEPT && completion.result >= 0)
+            close(completion.result);
+    }
+}
+
+/* Receive buffers stay until the shard is gone, whose sessions may hold some. */
 static void finish(struct loop *loop) {
-    if (loop->ring)
+    if (loop->ring) {
+        drop_accepted(loop);
         ring_destroy(loop->ring);
-    if (loop->bufring)
-        bufring_destroy(loop->bufring);
+    }
+    loop->ring = NULL;
     while (loop->send_free) {
         struct send_buffer *buffer = loop->send_free;
         loop->send_free = buffer->next;
@@ -259,7 +255,7 @@ void *loop_run(void *argument) {
     if (atomic_load(&loop->group->error) == 0) {
         loop->now_ms = clock_ms(CLOCK_MONOTONIC);
         timer_wheel_init(&loop->timers, loop->now_ms);
-        arm_listeners(loop);
+        loop_listen(loop);
         read_wake(loop);
         uint64_t wait = 0;
         while (!shard_drained(loop->shard)) {

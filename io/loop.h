@@ -1,6 +1,8 @@
-/* io/loop.h: a shard's thread: one io_uring, one struct shard of core, one loop. This header is all that ternd sees.
+/* io/loop.h: a shard's thread: one io_uring, one struct shard of core, one loop. This header is all that
+ * ternd sees.
  *
- * Threads: create, start and join: the main thread. ring: any thread but the shards.  Memory: loop_create's. */
+ * Threads: create, start and join: the main thread. ring: any thread but the shards.  Memory:
+ * loop_create's. */
 #ifndef TERN_IO_LOOP_H
 #define TERN_IO_LOOP_H
 
@@ -27,17 +29,20 @@ struct loop_setup {
 };
 
 /* Binds the listeners, makes the loops and their shards. ret_error: a sentence for people on failure. */
-int loop_group_create(const struct loop_setup *setup, struct loop_group **ret_group, char *ret_error, size_t error_bytes);
+int loop_group_create(const struct loop_setup *setup, struct loop_group **ret_group, char *ret_error,
+                      size_t error_bytes);
 /* The shards, for store_load; valid until loop_group_destroy. */
 struct shard *const *loop_group_shards(const struct loop_group *group);
-/* The address that listener `index` really has (a port 0 is chosen by the kernel), as ADDR:PORT; NULL beyond the last.
- * Encrypted listeners first, then plaintext ones. */
+/* The address that listener `index` really has (a port 0 is chosen by the kernel), as ADDR:PORT; NULL beyond
+ * the last. Encrypted listeners first, then plaintext ones. */
 const char *loop_group_address(const struct loop_group *group, uint32_t index);
-/* Starts the threads, pinned where `cores` says so. -ENOSYS and a sentence where io_uring is missing or forbidden. */
+/* Starts the threads, pinned where `cores` says so. -ENOSYS and a sentence where io_uring is missing or
+ * forbidden. */
 int loop_group_start(struct loop_group *group, char *ret_error, size_t error_bytes);
 /* Wakes a shard from a thread that is none. */
 void loop_group_ring(struct loop_group *group, uint32_t shard);
-/* Waits until every loop has ended; loops end when their shard is drained (REQUEST_DRAIN) and all is closed. */
+/* Waits until every loop has ended; loops end when their shard is drained (REQUEST_DRAIN) and all is
+ * closed. */
 void loop_group_join(struct loop_group *group);
 /* What the ring of a shard uses, `recv_multishot=1 min_wait=1 ...`, for status. Static text of the loop. */
 const char *loop_group_features(const struct loop_group *group, uint32_t shard);

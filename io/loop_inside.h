@@ -27,15 +27,16 @@ struct listener {
 };
 
 struct loop {
-    struct loop_group *group;    /* [init] */
-    const struct config *config; /* [init] */
-    struct shard *shard;         /* [init] */
-    struct stats *stats;         /* [init]; written by this thread alone */
-    struct lanes *lanes;         /* [init] */
-    uint32_t index;              /* [init] */
-    pthread_t thread;            /* [main] */
-    bool started;                /* [main] */
-    int wake_fd;                 /* [init] eventfd: other threads write, the ring reads */
+    struct loop_group *group;                 /* [init] */
+    const struct config *config;              /* [init] */
+    struct shard *shard;                      /* [init] */
+    struct stats *stats;                      /* [init]; written by this thread alone */
+    struct lanes *lanes;                      /* [init] */
+    uint32_t index;                           /* [init] */
+    pthread_t thread;                         /* [main] */
+    bool started;                             /* [main] */
+    int wake_fd;                              /* [init] eventfd: other threads write, the ring reads */
+    char features[RING_FEATURES_BYTES];       /* [init] what the ring uses, for status */
     struct listener listeners[LISTENERS_MAX]; /* [init] fd; the rest the loop's */
     uint32_t listener_count;
 
@@ -44,11 +45,14 @@ struct loop {
     struct conns conns;
     struct timer_wheel timers;
     uint32_t ready_first, ready_last;
-    uint32_t starving_first;
+    uint32_t starving_first, starving_last; /* connections that found no receive buffer */
     struct send_buffer *send_free;
+    uint32_t send_free_count;
     uint64_t wake_count; /* the eventfd is read into it */
     uint64_t now_ms;
     uint64_t accept_again_ms; /* 0: all listeners are armed */
+    uint64_t accept_logged_ms;
+    int spare_fd; /* closed for a moment where the descriptor table is full, to refuse who waits; -1: none */
 };
 
 struct loop_group {
@@ -62,9 +66,9 @@ struct loop_group {
     uint32_t name_count;
     void (*ring)(void *context, uint32_t party);
     void *ring_context;
-    pthread_barrier_t ready;     /* all rings are there, or one is not */
-    pthread_barrier_t over;      /* no loop runs any more */
-    _Atomic int error;           /* of the first ring that could not be made */
+    pthread_barrier_t ready; /* all rings are there, or one is not */
+    pthread_barrier_t over;  /* no loop runs any more */
+    _Atomic int error;       /* of the first ring that could not be made */
     char error_text[256];
     pthread_mutex_t error_mutex;
 };
@@ -75,5 +79,16 @@ void loop_ready(struct loop *loop, struct conn *conn);
 struct send_buffer *loop_take_send_buffer(struct loop *loop, uint32_t bytes);
 void loop_give_send_buffer(struct loop *loop, struct send_buffer *buffer);
 void *loop_run(void *loop);
+
+/* io/listen.c: listeners
+ * --------------------------------------------------------------------------------------------- */
+
+/* Opens the listeners of all loops, one socket a shard on the same port: the kernel spreads connections over
+ * them. */
+int loop_open_listeners(struct loop_group *group, const struct config *config, char *ret_error,
+                        size_t error_bytes);
+/* Arms those that are not. */
+void loop_listen(struct loop *loop);
+void loop_accepted(struct loop *loop, const struct ring_completion *completion);
 
 #endif

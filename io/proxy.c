@@ -34,11 +34,13 @@ int proxy_read(const uint8_t *bytes, size_t count, struct address *ret_address) 
     if (count < PROXY_HEADER_BYTES)
         return 0;
     size_t body_bytes = bytes_get16_be(bytes + 14);
-    if (PROXY_HEADER_BYTES + body_bytes > PROXY_BYTES_MAX || (bytes[12] != COMMAND_LOCAL && bytes[12] != COMMAND_PROXY))
+    if (PROXY_HEADER_BYTES + body_bytes > PROXY_BYTES_MAX ||
+        (bytes[12] != COMMAND_LOCAL && bytes[12] != COMMAND_PROXY))
         return -EPROTO;
     if (count < PROXY_HEADER_BYTES + body_bytes)
         return 0;
-    if (bytes[12] == COMMAND_PROXY && read_source(bytes[13], bytes + PROXY_HEADER_BYTES, body_bytes, ret_address) < 0)
+    if (bytes[12] == COMMAND_PROXY &&
+        read_source(bytes[13], bytes + PROXY_HEADER_BYTES, body_bytes, ret_address) < 0)
         return -EPROTO;
     return (int)(PROXY_HEADER_BYTES + body_bytes);
 }

@@ -5,15 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/utsname.h>
 
 #include "core/config.h"
 #include "core/must.h"
 #include "io/ring_liburing.h"
 
-#define FEATURES_TEXT_BYTES 128
-#define MIN_WAIT_US 20       /* how long a busy ring lets completions gather */
-#define MIN_WAIT_BATCH 8     /* a ring is busy when the last turn had that many */
+#define MIN_WAIT_US 20   /* how long a busy ring lets completions gather */
+#define MIN_WAIT_BATCH 8 /* a ring is busy when the last turn had that many */
 #define MIN_WAIT_BATCH_MAX 64
 #define MICROSECONDS_PER_SECOND 1000000
 
@@ -25,25 +23,28 @@ struct ring {
     bool min_wait;
     bool defer_taskrun;
     bool registered;
-    char features[FEATURES_TEXT_BYTES];
+    char features[RING_FEATURES_BYTES];
 };
 
 struct io_uring *ring_uring(struct ring *ring) {
     return &ring->uring;
 }
 
-/* --- set-up ---------------------------------------------------------------------------------------------------------- */
+/* --- set-up --------------------------------------------------------------------------------------------- */
 
-static bool kernel_at_least(unsigned major, unsigned minor) {
-    struct utsname name;
-    unsigned have_major = 0, have_minor = 0;
-    if (uname(&name) < 0 || sscanf(name.release, "%u.%u", &have_major, &have_minor) != 2)
-        return false;
-    return have_major > major || (have_major == major && have_minor >= minor);
+/* Multishot receives have no bit of their own to ask for; they came with the same kernel (6.0) as this
+ * operation. */
+static bool has_recv_multishot(struct ring *ring) {
+    struct io_uring_probe *probe = io_uring_get_probe_ring(&ring->uring);
+    bool has = probe && io_uring_opcode_supported(probe, IORING_OP_SEND_ZC);
+    if (probe)
+        io_uring_free_probe(probe);
+    return has;
 }
 
 static int init_uring(struct ring *ring, const struct ring_setup *setup) {
-    unsigned flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER;
+    unsigned flags =
+        IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_SINGLE_ISSUER;
     struct io_uring_params params = {.cq_entries = setup->completions};
     ring->defer_taskrun = !config_has(setup->without, "defer_taskrun");
     params.flags = flags;
@@ -60,7 +61,7 @@ static int init_uring(struct ring *ring, const struct ring_setup *setup) {
     }
     if (error)
         return error;
-    ring->recv_multishot = kernel_at_least(6, 0) && !config_has(setup->without, "recv_multishot");
+    ring->recv_multishot = !config_has(setup->without, "recv_multishot") && has_recv_multishot(ring);
     ring->min_wait = (params.features & RING_FEAT_MIN_TIMEOUT) && !config_has(setup->without, "min_wait");
     return 0;
 }
@@ -93,8 +94,8 @@ int ring_create(const struct ring_setup *setup, struct ring **ret_ring, char *re
         return explain(error, ret_error, error_bytes);
     }
     ring->files = setup->files;
-    /* Submission entries keep their place: the indirection is set up once. */
-    for (unsigned i = 0; i < ring->uring.sq.ring_entries; i++)
+    /* Submission entries keep their place: the indirection is set up once. Newer libraries may have none. */
+    for (unsigned i = 0; ring->uring.sq.array && i < ring->uring.sq.ring_entries; i++)
         ring->uring.sq.array[i] = i;
     snprintf(ring->features, sizeof(ring->features), "recv_multishot=%d min_wait=%d defer_taskrun=%d",
              ring->recv_multishot, ring->min_wait, ring->defer_taskrun);
@@ -123,7 +124,7 @@ const char *ring_features(const struct ring *ring) {
     return ring->features;
 }
 
-/* --- operations ------------------------------------------------------------------------------------------------------- */
+/* --- operations ----------------------------------------------------------------------------------------- */
 
 static struct io_uring_sqe *take_sqe(struct ring *ring, uint64_t handle) {
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
@@ -162,7 +163,8 @@ void ring_recv(struct ring *ring, struct ring_file file, uint16_t buffer_group, 
     finish_sqe(sqe, file, handle);
 }
 
-void ring_send(struct ring *ring, struct ring_file file, const uint8_t *bytes, size_t count, uint64_t handle) {
+void ring_send(struct ring *ring, struct ring_file file, const uint8_t *bytes, size_t count,
+               uint64_t handle) {
     struct io_uring_sqe *sqe = take_sqe(ring, handle);
     io_uring_prep_send(sqe, file.fd, bytes, count, MSG_NOSIGNAL | MSG_WAITALL);
     finish_sqe(sqe, file, handle);
@@ -201,7 +203,7 @@ int ring_install(struct ring *ring, uint32_t slot, int fd) {
     return count == 1 ? 0 : count < 0 ? count : -EIO;
 }
 
-/* --- enter -------------------------------------------------------------------------------------------------------------- */
+/* --- enter ---------------------------------------------------------------------------------------------- */
 
 /* Makes queued entries visible to the kernel; returns how many it has not taken yet. */
 static unsigned flush(struct ring *ring) {
@@ -235,9 +237,11 @@ int ring_enter(struct ring *ring, uint64_t wait_us, uint64_t *enters) {
         wait_count = ring->batch < MIN_WAIT_BATCH_MAX ? ring->batch : MIN_WAIT_BATCH_MAX;
     }
     ring->batch = 0;
-    unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG | (ring->registered ? IORING_ENTER_REGISTERED_RING : 0);
-    int result = io_uring_enter2((unsigned)(ring->registered ? ring->uring.enter_ring_fd : ring->uring.ring_fd), to_submit,
-                                 wait_count, flags, (sigset_t *)(void *)&argument, sizeof(argument));
+    unsigned flags =
+        IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG | (ring->registered ? IORING_ENTER_REGISTERED_RING : 0);
+    int result =
+        io_uring_enter2((unsigned)(ring->registered ? ring->uring.enter_ring_fd : ring->uring.ring_fd),
+                        to_submit, wait_count, flags, (sigset_t *)(void *)&argument, sizeof(argument));
     (*enters)++;
     if (result >= 0 || result == -ETIME || result == -EINTR || result == -EAGAIN || result == -EBUSY)
         return 0;

@@ -1,10 +1,11 @@
-/* io/ring.h: one io_uring: set-up with probing, the operations a shard uses, the enter that submits and waits.
+/* io/ring.h: one io_uring: set-up with probing, the operations a shard uses, the enter that submits and
+ * waits.
  *
- * user_data is a handle (operation, slot, generation), never a pointer: a completion may come after the connection it
- * belongs to is gone. With io/bufring.c, the only file that speaks to liburing.
+ * user_data is a handle (operation, slot, generation), never a pointer: a completion may come after the
+ * connection it belongs to is gone. With io/bufring.c, the only file that speaks to liburing.
  *
- * Threads: the thread that called ring_init.  Memory: the kernel's rings; an SQE's memory is its caller's until the last
- * completion. */
+ * Threads: the thread that called ring_init.  Memory: the kernel's rings; an SQE's memory is its caller's
+ * until the last completion. */
 #ifndef TERN_IO_RING_H
 #define TERN_IO_RING_H
 
@@ -14,13 +15,16 @@
 
 struct ring;
 
+#define RING_FEATURES_BYTES 128
+
 enum ring_op { RING_ACCEPT = 1, RING_RECV, RING_SEND, RING_CANCEL, RING_CLOSE, RING_DOORBELL, RING_WAKE };
 
 #define RING_SLOT_BITS 24
 #define RING_GENERATION_BITS 32
 
 static inline uint64_t ring_handle(enum ring_op op, uint32_t slot, uint32_t generation) {
-    return (uint64_t)op << (RING_SLOT_BITS + RING_GENERATION_BITS) | (uint64_t)slot << RING_GENERATION_BITS | generation;
+    return (uint64_t)op << (RING_SLOT_BITS + RING_GENERATION_BITS) | (uint64_t)slot << RING_GENERATION_BITS |
+           generation;
 }
 
 struct ring_completion {
@@ -66,8 +70,8 @@ void ring_doorbell(struct ring *ring, int other_ring_fd, uint64_t handle);
 /* Puts a descriptor into a direct slot; the descriptor stays open. 0 or negative errno. */
 int ring_install(struct ring *ring, uint32_t slot, int fd);
 
-/* Submits what is queued; waits for completions where wait_us > 0 (UINT64_MAX: without end). Returns 0, or negative errno
- * that is not a matter of waiting. *enters is raised by the system calls made. */
+/* Submits what is queued; waits for completions where wait_us > 0 (UINT64_MAX: without end). Returns 0, or
+ * negative errno that is not a matter of waiting. *enters is raised by the system calls made. */
 int ring_enter(struct ring *ring, uint64_t wait_us, uint64_t *enters);
 /* The next completion; false: none. */
 bool ring_next(struct ring *ring, struct ring_completion *ret_completion);

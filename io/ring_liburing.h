@@ -1,4 +1,5 @@
-/* io/ring_liburing.h: what io/ring.c and io/bufring.c share of liburing, and names for what liburing 2.3 has none for.
+/* io/ring_liburing.h: what io/ring.c and io/bufring.c share of liburing, and names for what liburing 2.3 has
+ * none for.
  *
  * Threads: the ring's.  Memory: none. */
 #ifndef TERN_IO_RING_LIBURING_H

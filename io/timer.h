@@ -1,5 +1,5 @@
-/* io/timer.h: a timer wheel: many timers, most of them stopped before they are due; starting and stopping cost the same
- * whatever their number.
+/* io/timer.h: a timer wheel: many timers, most of them stopped before they are due; starting and stopping
+ * cost the same whatever their number.
  *
  * Threads: the shard's.  Memory: a timer is embedded in what it belongs to. */
 #ifndef TERN_IO_TIMER_H
@@ -23,7 +23,8 @@ struct timer_wheel {
 };
 
 void timer_wheel_init(struct timer_wheel *wheel, uint64_t now_ms);
-/* due_ms: monotonic; fires in the first timer_due call at or after it, at most one tick late. Restarts a running one. */
+/* due_ms: monotonic; fires in the first timer_due call at or after it, at most one tick late. Restarts a
+ * running one. */
 void timer_start(struct timer_wheel *wheel, struct timer *timer, uint64_t due_ms);
 void timer_stop(struct timer_wheel *wheel, struct timer *timer);
 /* Takes one due timer, stopped, or NULL when no more are due. */
