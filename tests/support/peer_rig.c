@@ -171,7 +171,8 @@ int peer_rig_welcome(uint32_t payload_bytes_max) {
                                     .ping_s = 60,
                                     .name = "anna",
                                     .name_bytes = 4};
-    return peer_rig_send(out, frame_write_welcome(out, &welcome));
+    size_t bytes = frame_write_welcome(out, &welcome);
+    return peer_rig_send(out, bytes);
 }
 
 void peer_rig_shake_hands(enum noise_cipher cipher) {
@@ -205,7 +206,8 @@ void peer_rig_open_session(enum noise_cipher cipher) {
 
 int peer_rig_ping(uint64_t opaque) {
     uint8_t out[FRAME_SMALL_BYTES_MAX];
-    return peer_rig_send(out, frame_write_ping(out, FRAME_PING, opaque));
+    size_t bytes = frame_write_ping(out, FRAME_PING, opaque);
+    return peer_rig_send(out, bytes);
 }
 
 void peer_rig_put_ping(uint64_t opaque) {
