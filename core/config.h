@@ -21,7 +21,7 @@
 #define SETTINGS(N, T, L)                                                                                    \
     L(listen, "127.0.0.1:7440", I, "address and port to listen on, repeatable; [::]:7440 for IPv6")          \
     L(plaintext_listen, "", I, "loopback address for unencrypted benchmarks; empty: none")                   \
-    T(advertise, "", I,                                                                                      \
+    T(advertise, "", R,                                                                                      \
       "ADDR:PORT that link URIs name; empty: the first listener's, loopback where that is 0.0.0.0 or [::]")  \
     T(data, "var/tern", I, "folder of the store and the key")                                                \
     T(admin, "", I, "admin socket; empty: admin.sock in the data folder")                                    \
