@@ -56,8 +56,21 @@ static void free_outbox(struct outbox *outbox) {
     }
 }
 
-/* After the threads have ended: nothing is in lanes any more. */
+/* Of requests that the shard made, a long purge for example: their answers came after its last turn. */
+static void drop_answers(struct shard *shard) {
+    struct note note;
+    uint32_t from;
+    while (lanes_take(shard->lanes, shard->index, &note, &from)) {
+        if (note.kind != NOTE_REQUEST_DONE)
+            continue;
+        free(note.request->entries);
+        free(note.request);
+    }
+}
+
+/* After the threads have ended: what is in lanes, nobody looks at any more. */
 void shard_destroy(struct shard *shard) {
+    drop_answers(shard);
     for (uint32_t i = 0; i < shard->session_high; i++) {
         if (shard->sessions[i])
             session_destroy(shard->sessions[i]);
