@@ -1,0 +1,136 @@
+#include "tools/client/uri.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define SCHEME "tern://"
+#define PORT_MAX 65535
+
+static bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+
+static bool is_letter_or_digit(char c) {
+    return is_digit(c) || (c >= 'a' && c <= 'z');
+}
+
+static int hex_digit(char c) {
+    if (is_digit(c))
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+/* Exactly so many bytes in hex; the caller judges what follows. */
+static bool read_hex(const char **at, uint8_t *out, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++) {
+        int high = hex_digit((*at)[0]);
+        int low = high < 0 ? -1 : hex_digit((*at)[1]);
+        if (low < 0)
+            return false;
+        out[i] = (uint8_t)(high << 4 | low);
+        *at += 2;
+    }
+    return true;
+}
+
+/* Decimal from 1 to max, without a leading zero. */
+static bool read_number(const char **at, uint64_t max, uint64_t *ret_number) {
+    uint64_t number = 0;
+    if (**at == '0' || !is_digit(**at))
+        return false;
+    for (; is_digit(**at); (*at)++) {
+        uint64_t digit = (uint64_t)(**at - '0');
+        if (number > (max - digit) / 10)
+            return false;
+        number = number * 10 + digit;
+    }
+    *ret_number = number;
+    return true;
+}
+
+static bool is_host_character(char c, bool is_ipv6) {
+    if (is_ipv6)
+        return hex_digit(c) >= 0 || c == ':' || c == '.';
+    return is_letter_or_digit(c) || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' || c == '_';
+}
+
+static bool read_host(const char **at, char host[URI_HOST_BYTES_MAX + 1]) {
+    bool is_ipv6 = **at == '[';
+    if (is_ipv6)
+        (*at)++;
+    size_t bytes = 0;
+    while (is_host_character((*at)[bytes], is_ipv6))
+        bytes++;
+    if (bytes == 0 || bytes > URI_HOST_BYTES_MAX)
+        return false;
+    memcpy(host, *at, bytes);
+    host[bytes] = 0;
+    *at += bytes;
+    if (!is_ipv6)
+        return true;
+    return *(*at)++ == ']';
+}
+
+static size_t name_bytes(const char *text) {
+    size_t bytes = 0;
+    if (!is_letter_or_digit(text[0]))
+        return 0;
+    while (is_letter_or_digit(text[bytes]) || text[bytes] == '.' || text[bytes] == '_' || text[bytes] == '-')
+        bytes++;
+    return bytes;
+}
+
+bool uri_name_is_valid(const char *name) {
+    size_t bytes = name_bytes(name);
+    return bytes > 0 && bytes <= FRAME_NAME_BYTES_MAX && name[bytes] == 0;
+}
+
+static bool skip(const char **at, const char *word) {
+    size_t bytes = strlen(word);
+    if (strncmp(*at, word, bytes) != 0)
+        return false;
+    *at += bytes;
+    return true;
+}
+
+int uri_parse(const char *text, struct uri *ret_uri, const char **ret_problem) {
+    struct uri uri = {0};
+    const char *at = text;
+    const char *problem = NULL;
+    uint64_t port = 0;
+    if (!skip(&at, SCHEME))
+        problem = "a link URI begins with tern://";
+    else if (!read_host(&at, uri.host))
+        problem = "after tern:// comes the switch's host name or address; an IPv6 address stands in [ ]";
+    else if (!skip(&at, ":") || !read_number(&at, PORT_MAX, &port))
+        problem = "after the host comes : and the port, 1 to 65535";
+    else if (!skip(&at, "/") || name_bytes(at) == 0 || name_bytes(at) > FRAME_NAME_BYTES_MAX)
+        problem = "after the port comes / and the account's name, 1 to 63 of a-z 0-9 . _ -";
+    else {
+        size_t bytes = name_bytes(at);
+        memcpy(uri.name, at, bytes);
+        at += bytes;
+        if (!skip(&at, "?account=") || !read_number(&at, UINT64_MAX, &uri.account))
+            problem =
+                "after the name comes ?account= and the account's number; in a shell the URI needs quotes";
+        else if (!skip(&at, "&key=") || !read_hex(&at, uri.key, sizeof(uri.key)))
+            problem =
+                "after the account's number comes &key= and 64 hex digits; in a shell the URI needs quotes";
+        else if (!skip(&at, "&code=") || !read_hex(&at, uri.code, sizeof(uri.code)))
+            problem = "after the key comes &code= and 32 hex digits";
+        else if (*at)
+            problem = "after the code there is something more";
+    }
+    if (problem) {
+        *ret_problem = problem;
+        return -EINVAL;
+    }
+    uri.port = (uint16_t)port;
+    *ret_uri = uri;
+    return 0;
+}
