@@ -1,0 +1,274 @@
+#include "tools/client/state_inbox.h"
+
+#include <errno.h>
+
+#include "tools/client/ranges.h"
+
+#define NEWEST_LETTER 'n'
+#define LISTENED_LETTER 'l'
+#define RECEIVED_BYTES 48 /* of a record before its payload */
+#define SET_BYTES 19      /* kind, sending account, device, epoch */
+
+/* --- taking --------------------------------------------------------------------------------------------- */
+
+/* Marks are only kept of messages to the own account, so the addressed account is not part of the set's
+ * name. */
+static struct key set_of(enum key_kind kind, const struct message_id *id) {
+    struct key key = key_of(kind);
+    key_add64(&key, id->from);
+    key_add16(&key, id->from_device);
+    key_add64(&key, id->epoch);
+    return key;
+}
+
+static void add(struct state *state, enum key_kind kind, const struct message_id *id, uint64_t last) {
+    struct key set = set_of(kind, id);
+    state_note(state, ranges_add(state->disk, key_view(&set), id->number, last));
+}
+
+static void take_out(struct state *state, enum key_kind kind, const struct message_id *id, uint64_t last) {
+    struct key set = set_of(kind, id);
+    state_note(state, ranges_remove(state->disk, key_view(&set), id->number, last));
+}
+
+/* True, and raised, where the number is above every one taken before. */
+static bool raise_highest(struct state *state, const struct message_id *id) {
+    struct key key = set_of(KEY_HIGHEST, id);
+    struct disk_view value;
+    uint8_t number[sizeof(id->number)];
+    key_add64(&key, id->to);
+    int error = state_get(state, &key, &value);
+    if (error == 0 && value.bytes != sizeof(number))
+        error = state_note(state, -EUCLEAN);
+    if (error != -ENOENT && (error || bytes_get64(value.at) >= id->number))
+        return false;
+    bytes_put64(number, id->number);
+    return state_put(state, &key, number, sizeof(number)) == 0;
+}
+
+static struct key position_key(enum key_kind kind, uint64_t position) {
+    struct key key = key_of(kind);
+    key_add64(&key, position);
+    return key;
+}
+
+static void put_message(struct state *state, const struct frame_message *message) {
+    uint64_t position = state_inbox_newest(state) + 1;
+    struct key key = position_key(KEY_INBOX, position);
+    uint8_t *at = state->value;
+    bytes_put64(at, message->id.from);
+    bytes_put64(at + 8, message->id.to);
+    bytes_put64(at + 16, message->id.epoch);
+    bytes_put64(at + 24, message->id.number);
+    bytes_put64(at + 32, message->accepted_ms);
+    bytes_put16(at + 40, message->id.from_device);
+    bytes_put16(at + 42, message->content_type);
+    bytes_put32(at + 44, 0);
+    if (message->payload_bytes)
+        memcpy(at + RECEIVED_BYTES, message->payload, message->payload_bytes);
+    state_put(state, &key, at, RECEIVED_BYTES + message->payload_bytes);
+    state_set_counter(state, NEWEST_LETTER, position);
+}
+
+int state_inbox_take(struct state *state, const struct frame_message *message, uint64_t own_account,
+                     bool *ret_fresh) {
+    const struct message_id *id = &message->id;
+    bool is_mine = id->to == own_account;
+    bool is_fresh = raise_highest(state, id);
+    if (is_mine) /* of a duplicate, too: it is acknowledged again, and that may get lost again */
+        add(state, KEY_DELIVERED, id, id->number);
+    if (is_fresh && is_mine)
+        add(state, KEY_UNREAD, id, id->number);
+    if (is_fresh)
+        put_message(state, message);
+    if (state->error)
+        return state->error;
+    *ret_fresh = is_fresh;
+    return 0;
+}
+
+/* --- showing -------------------------------------------------------------------------------------------- */
+
+int state_inbox_next(struct state *state, uint64_t position, struct received *ret_message) {
+    struct key key = position_key(KEY_INBOX, position);
+    struct disk_view at, value;
+    int error = state_seek(state, &key, 1, &at, &value);
+    if (error)
+        return error;
+    if (at.bytes != key.used || value.bytes < RECEIVED_BYTES)
+        return state_damaged(state);
+    *ret_message = (struct received){
+        .position = bytes_get64_be(at.at + 1),
+        .id = {.from = bytes_get64(value.at),
+               .to = bytes_get64(value.at + 8),
+               .epoch = bytes_get64(value.at + 16),
+               .number = bytes_get64(value.at + 24),
+               .from_device = bytes_get16(value.at + 40)},
+        .accepted_ms = bytes_get64(value.at + 32),
+        .content_type = bytes_get16(value.at + 42),
+        .payload = value.at + RECEIVED_BYTES,
+        .payload_bytes = (uint32_t)(value.bytes - RECEIVED_BYTES),
+    };
+    return 0;
+}
+
+uint64_t state_inbox_newest(struct state *state) {
+    return state_counter(state, NEWEST_LETTER);
+}
+
+uint64_t state_inbox_listened(struct state *state) {
+    return state_counter(state, LISTENED_LETTER);
+}
+
+/* Deletes from the oldest on, up to the first that somebody still has to see. */
+static void prune(struct state *state) {
+    uint64_t newest = state_inbox_newest(state), listened = state_inbox_listened(state);
+    struct received oldest;
+    while (state_inbox_next(state, 0, &oldest) == 0 && oldest.position + INBOX_KEPT <= newest) {
+        bool is_chatted = state_inbox_is_chatted(state, oldest.position);
+        if (oldest.position > listened && !is_chatted)
+            return;
+        struct key key = position_key(KEY_INBOX, oldest.position);
+        if (state_delete(state, &key) != 0)
+            return;
+        key = position_key(KEY_CHATTED, oldest.position);
+        if (is_chatted)
+            state_delete(state, &key);
+    }
+}
+
+int state_inbox_set_listened(struct state *state, uint64_t position) {
+    state_set_counter(state, LISTENED_LETTER, position);
+    prune(state);
+    return state->error;
+}
+
+int state_inbox_set_chatted(struct state *state, uint64_t position) {
+    struct key key = position_key(KEY_CHATTED, position);
+    state_put(state, &key, "", 0);
+    prune(state);
+    return state->error;
+}
+
+bool state_inbox_is_chatted(struct state *state, uint64_t position) {
+    struct key key = position_key(KEY_CHATTED, position);
+    struct disk_view value;
+    return state_get(state, &key, &value) == 0;
+}
+
+static struct key file_key(uint64_t device, uint64_t inode) {
+    struct key key = key_of(KEY_FILE);
+    key_add64(&key, device);
+    key_add64(&key, inode);
+    return key;
+}
+
+int state_inbox_file(struct state *state, uint64_t device, uint64_t inode, uint64_t *ret_length) {
+    struct key key = file_key(device, inode);
+    struct disk_view value;
+    int error = state_get(state, &key, &value);
+    if (error)
+        return error;
+    if (value.bytes != sizeof(*ret_length))
+        return state_damaged(state);
+    *ret_length = bytes_get64(value.at);
+    return 0;
+}
+
+int state_inbox_set_file(struct state *state, uint64_t device, uint64_t inode, uint64_t length) {
+    struct key key = file_key(device, inode);
+    uint8_t value[sizeof(length)];
+    bytes_put64(value, length);
+    return state_put(state, &key, value, sizeof(value));
+}
+
+/* --- marks ---------------------------------------------------------------------------------------------- */
+
+/* The first range of this kind from `at` on, whose sender is `from` (0: any). */
+static int next_range(struct state *state, enum key_kind kind, uint64_t from, const struct message_id *at,
+                      struct frame_range *ret_range) {
+    struct message_id start = *at;
+    if (start.from < from)
+        start = (struct message_id){.from = from};
+    struct key key = set_of(kind, &start);
+    struct disk_view found, value;
+    key_add64(&key, start.number);
+    int error = state_seek(state, &key, from ? 1 + sizeof(from) : 1, &found, &value);
+    if (error)
+        return error;
+    if (found.bytes != SET_BYTES + sizeof(uint64_t) || value.bytes != sizeof(uint64_t))
+        return state_damaged(state);
+    *ret_range = (struct frame_range){
+        .id = {.from = bytes_get64_be(found.at + 1),
+               .from_device = bytes_get16_be(found.at + 9),
+               .epoch = bytes_get64_be(found.at + 11),
+               .number = bytes_get64_be(found.at + SET_BYTES)},
+        .last = bytes_get64(value.at),
+    };
+    return 0;
+}
+
+int state_inbox_unread(struct state *state, uint64_t from, uint64_t *ret_count) {
+    struct message_id at = {0};
+    struct frame_range range;
+    uint64_t count = 0;
+    while (next_range(state, KEY_UNREAD, from, &at, &range) == 0) {
+        count += range.last - range.id.number + 1;
+        at = range.id;
+        at.number = range.last + 1;
+    }
+    if (state->error)
+        return state->error;
+    *ret_count = count;
+    return 0;
+}
+
+int state_inbox_unread_account(struct state *state, uint64_t from, uint64_t *ret_account) {
+    struct message_id at = {.from = from};
+    struct frame_range range;
+    int error = next_range(state, KEY_UNREAD, 0, &at, &range);
+    if (!error)
+        *ret_account = range.id.from;
+    return error;
+}
+
+int state_inbox_read_all(struct state *state, uint64_t from, uint64_t *ret_count) {
+    struct message_id at = {0};
+    struct frame_range range;
+    uint64_t count = 0;
+    while (next_range(state, KEY_UNREAD, from, &at, &range) == 0) {
+        take_out(state, KEY_UNREAD, &range.id, range.last);
+        add(state, KEY_READ, &range.id, range.last);
+        if (state->error)
+            return state->error;
+        count += range.last - range.id.number + 1;
+    }
+    if (state->error)
+        return state->error;
+    *ret_count = count;
+    return 0;
+}
+
+int state_inbox_read(struct state *state, const struct message_id *id) {
+    struct key unread = set_of(KEY_UNREAD, id);
+    uint64_t count = 0;
+    state_note(state, ranges_count(state->disk, key_view(&unread), id->number, id->number, &count));
+    if (count) {
+        take_out(state, KEY_UNREAD, id, id->number);
+        add(state, KEY_READ, id, id->number);
+    }
+    return state->error;
+}
+
+int state_inbox_mark(struct state *state, uint8_t flag, uint64_t from, const struct message_id *at,
+                     struct frame_range *ret_range) {
+    return next_range(state, flag == RECEIPT_READ ? KEY_READ : KEY_DELIVERED, from, at, ret_range);
+}
+
+int state_inbox_confirm(struct state *state, const struct frame_range *range, uint8_t flags) {
+    if (flags & RECEIPT_DELIVERED)
+        take_out(state, KEY_DELIVERED, &range->id, range->last);
+    if (flags & RECEIPT_READ)
+        take_out(state, KEY_READ, &range->id, range->last);
+    return state->error;
+}

@@ -1,0 +1,63 @@
+/* tools/client/state_inbox.h: what this device received: the highest number taken of each key, the messages
+ * themselves, and the marks (delivered, read) that the switch has not confirmed.
+ *
+ * A received message is stored with its mark in one transaction, whichever program holds the connection just
+ * then; what shows messages to people or files (`tern listen`, `tern chat`) takes them from here. One
+ * position says how far listening has come. A message is deleted when listening has passed it or a chat has
+ * shown it, but the newest INBOX_KEPT stay, so that a listener and a chat of one home can both show them.
+ *
+ * Threads: one.  Memory: views as in state.h. All in a transaction. */
+#ifndef TERN_TOOLS_CLIENT_STATE_INBOX_H
+#define TERN_TOOLS_CLIENT_STATE_INBOX_H
+
+#include "tools/client/state.h"
+
+#define INBOX_KEPT 256
+
+struct received {
+    uint64_t position; /* in the inbox, rises with each message */
+    struct message_id id;
+    uint64_t accepted_ms;
+    uint16_t content_type;
+    const uint8_t *payload;
+    uint32_t payload_bytes;
+};
+
+/* Takes a message: *ret_fresh is false for a duplicate, which is stored nowhere again. Whether it is
+ * addressed to the own account or a copy of what another own device sent is seen from own_account. */
+int state_inbox_take(struct state *state, const struct frame_message *message, uint64_t own_account,
+                     bool *ret_fresh);
+
+/* --- showing -------------------------------------------------------------------------------------------- */
+
+/* The first message at or after this position. -ENOENT. */
+int state_inbox_next(struct state *state, uint64_t position, struct received *ret_message);
+uint64_t state_inbox_newest(struct state *state); /* position of the newest message ever taken; 0: none */
+/* How far listening has come: everything up to this position was shown, or written to a file. */
+uint64_t state_inbox_listened(struct state *state);
+int state_inbox_set_listened(struct state *state, uint64_t position);
+int state_inbox_set_chatted(struct state *state, uint64_t position);
+bool state_inbox_is_chatted(struct state *state, uint64_t position);
+
+/* The length up to which a file holds each message once; a file is known by its device and inode. -ENOENT. */
+int state_inbox_file(struct state *state, uint64_t device, uint64_t inode, uint64_t *ret_length);
+int state_inbox_set_file(struct state *state, uint64_t device, uint64_t inode, uint64_t length);
+
+/* --- marks ---------------------------------------------------------------------------------------------- */
+
+/* Received from this account and not read; 0 counts those of all accounts. */
+int state_inbox_unread(struct state *state, uint64_t from, uint64_t *ret_count);
+/* The lowest account >= `from` that something is unread from. -ENOENT. */
+int state_inbox_unread_account(struct state *state, uint64_t from, uint64_t *ret_account);
+/* Everything received from this account is read from now on: to be told to the switch. */
+int state_inbox_read_all(struct state *state, uint64_t from, uint64_t *ret_count);
+int state_inbox_read(struct state *state, const struct message_id *id);
+/* The next range that the switch has to be told of (flag: RECEIPT_DELIVERED or RECEIPT_READ), at or after
+ * `at`, in the order of the keys; start with all zero, go on with the range's key and last + 1. from: of this
+ * account only, 0: of all. -ENOENT. */
+int state_inbox_mark(struct state *state, uint8_t flag, uint64_t from, const struct message_id *at,
+                     struct frame_range *ret_range);
+/* The switch needs not be told again; flags as in FRAME_CONFIRM. */
+int state_inbox_confirm(struct state *state, const struct frame_range *range, uint8_t flags);
+
+#endif

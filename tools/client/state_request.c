@@ -1,0 +1,84 @@
+#include "tools/client/state_request.h"
+
+#include <errno.h>
+
+#define ASK_BYTES 4
+
+static struct key ask_key(const struct ask *ask) {
+    struct key key = key_of(KEY_REQUEST);
+    uint8_t kind = (uint8_t)ask->kind;
+    key_add(&key, &kind, 1);
+    if (ask->kind == ASK_ACCOUNT)
+        key_add(&key, ask->name, strlen(ask->name));
+    else
+        key_add64(&key, ask->account);
+    return key;
+}
+
+static int read_value(struct state *state, struct disk_view value, struct ask *ask) {
+    if (value.bytes != ASK_BYTES)
+        return state_damaged(state);
+    ask->is_answered = value.at[0];
+    ask->on = value.at[1];
+    ask->status = bytes_get16(value.at + 2);
+    return 0;
+}
+
+int state_request_put(struct state *state, const struct ask *ask) {
+    struct key key = ask_key(ask);
+    uint8_t value[ASK_BYTES] = {ask->is_answered, ask->on};
+    bytes_put16(value + 2, ask->status);
+    return state_put(state, &key, value, sizeof(value));
+}
+
+int state_request_get(struct state *state, struct ask *ask) {
+    struct key key = ask_key(ask);
+    struct disk_view value;
+    int error = state_get(state, &key, &value);
+    return error ? error : read_value(state, value, ask);
+}
+
+int state_request_delete(struct state *state, const struct ask *ask) {
+    struct key key = ask_key(ask);
+    return state_delete(state, &key);
+}
+
+static int read_key(struct state *state, struct disk_view key, struct ask *ret_ask) {
+    *ret_ask = (struct ask){.kind = (enum request_kind)key.at[1]};
+    size_t rest = key.bytes - 2;
+    if (ret_ask->kind == ASK_ACCOUNT && rest > 0 && rest <= FRAME_NAME_BYTES_MAX)
+        memcpy(ret_ask->name, key.at + 2, rest);
+    else if ((ret_ask->kind == ASK_NAME || ret_ask->kind == ASK_BLOCK) && rest == sizeof(uint64_t))
+        ret_ask->account = bytes_get64_be(key.at + 2);
+    else
+        return state_damaged(state);
+    return 0;
+}
+
+int state_request_next(struct state *state, const struct ask *after, struct ask *ret_ask) {
+    struct key key = after ? ask_key(after) : key_of(KEY_REQUEST);
+    const uint8_t next = 0; /* the key that comes right after another is that with a zero byte more */
+    if (after)
+        key_add(&key, &next, 1);
+    for (;;) {
+        struct disk_view at, value;
+        int error = state_seek(state, &key, 1, &at, &value);
+        if (error)
+            return error;
+        if (at.bytes < 2 || at.bytes >= sizeof(key.bytes))
+            return state_damaged(state);
+        struct ask ask;
+        error = read_key(state, at, &ask);
+        if (error == 0)
+            error = read_value(state, value, &ask);
+        if (error)
+            return error;
+        if (!ask.is_answered) {
+            *ret_ask = ask;
+            return 0;
+        }
+        key.used = 0;
+        key_add(&key, at.at, at.bytes);
+        key_add(&key, &next, 1);
+    }
+}
