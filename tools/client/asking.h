@@ -1,0 +1,33 @@
+/* tools/client/asking.h: LOOKUP and BLOCK: what state_request.h holds goes to the switch, its answers go back
+ * there.
+ *
+ * Threads: one.  Memory: the caller's. */
+#ifndef TERN_TOOLS_CLIENT_ASKING_H
+#define TERN_TOOLS_CLIENT_ASKING_H
+
+#include "tools/client/peer.h"
+#include "tools/client/state_request.h"
+
+#define ASKING_MAX 16 /* questions out at a time */
+
+struct asking {
+    struct asked {
+        struct ask ask;
+        uint32_t request;
+        bool is_out;
+    } out[ASKING_MAX];
+    uint32_t last_request;
+    bool is_stale; /* there may be questions that were not sent */
+};
+
+void asking_restart(struct asking *asking);    /* a session begins */
+void asking_look_again(struct asking *asking); /* the state has changed */
+/* In a transaction. 0 or -ENOMEM. */
+int asking_fill(struct asking *asking, struct state *state, struct peer *peer);
+/* Answers, in a write transaction. -EPROTO: the frame is malformed. */
+int asking_take_account(struct asking *asking, struct state *state, const struct frame *frame);
+int asking_take_blocked(struct asking *asking, struct state *state, const struct frame *frame);
+/* Has the name of this account asked for, where it is not known. In a write transaction. */
+int asking_name(struct state *state, uint64_t account);
+
+#endif
