@@ -1,0 +1,47 @@
+#include "tools/client/link.h"
+
+#include <errno.h>
+#include <sodium.h>
+
+static bool is_same_account(const struct identity *identity, const struct uri *uri) {
+    return identity->account == uri->account &&
+           memcmp(identity->server_key, uri->key, sizeof(identity->server_key)) == 0;
+}
+
+/* The epoch tells the numbers of this state from those of any earlier one of the same device. */
+static void make_identity(struct identity *identity) {
+    *identity = (struct identity){.payload_bytes_max = FRAME_PAYLOAD_BYTES_MAX};
+    randombytes_buf(identity->secret, sizeof(identity->secret));
+    while (identity->epoch == 0)
+        randombytes_buf(&identity->epoch, sizeof(identity->epoch));
+}
+
+int link_prepare(struct state *state, const struct uri *uri) {
+    struct identity identity;
+    int error = state_begin(state);
+    if (error)
+        return error;
+    error = state_identity(state, &identity);
+    if (error == 0 && identity.is_linked) {
+        state_end(state);
+        sodium_memzero(identity.secret, sizeof(identity.secret));
+        return is_same_account(&identity, uri) ? 1 : -EEXIST;
+    }
+    if (error == -ENOENT || (error == 0 && !is_same_account(&identity, uri))) {
+        make_identity(&identity);
+        error = 0;
+    }
+    if (error) {
+        state_end(state);
+        return error;
+    }
+    identity.account = uri->account;
+    identity.port = uri->port;
+    memcpy(identity.server_key, uri->key, sizeof(identity.server_key));
+    memcpy(identity.code, uri->code, sizeof(identity.code));
+    memcpy(identity.host, uri->host, sizeof(identity.host));
+    memcpy(identity.name, uri->name, sizeof(identity.name));
+    state_set_identity(state, &identity);
+    sodium_memzero(&identity, sizeof(identity));
+    return state_commit(state);
+}
