@@ -1,0 +1,51 @@
+#include "tools/tern/link.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/client/link.h"
+#include "tools/tern/home.h"
+
+static int is_linked(void *context, struct state *state) {
+    struct identity *identity = context;
+    int error = state_identity(state, identity);
+    return error ? error : identity->is_linked;
+}
+
+static int link_client(struct client *client, const struct uri *uri, int64_t timeout_ms) {
+    struct identity identity;
+    int error = link_prepare(client_state(client), uri);
+    if (error == -EEXIST) {
+        fprintf(stderr, "tern: %s is linked to another account already: use another home folder\n",
+                client_home(client));
+        return EXIT_FAILED;
+    }
+    if (error < 0)
+        return home_failed(client, error);
+    int done = client_run(client, timeout_ms < 0 ? HOME_ASK_MS : timeout_ms, is_linked, &identity);
+    if (done == -ETIMEDOUT) {
+        fprintf(stderr, "tern: the switch did not answer in time; the same command goes on with it\n");
+        return EXIT_NOT_YET;
+    }
+    if (done < 0)
+        return home_failed(client, done);
+    explicit_bzero(identity.secret, sizeof(identity.secret));
+    printf("linked as %s, device %u\n", identity.name, identity.device);
+    return EXIT_DONE;
+}
+
+int link_run(const struct options *options) {
+    struct uri uri;
+    const char *problem;
+    if (uri_parse(options->words[0], &uri, &problem) < 0) {
+        fprintf(stderr, "tern: %s\n", problem);
+        return EXIT_USAGE;
+    }
+    struct client *client;
+    int status = home_open(options, true, &client);
+    if (status == EXIT_DONE)
+        status = home_close(client, link_client(client, &uri, options->timeout_ms));
+    explicit_bzero(&uri, sizeof(uri));
+    return status;
+}

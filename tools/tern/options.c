@@ -1,0 +1,278 @@
+#include "tools/tern/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/frame.h"
+#include "core/version.h"
+#include "tools/tern/link.h"
+#include "tools/tern/listen.h"
+#include "tools/tern/manual.h"
+#include "tools/tern/read.h"
+#include "tools/tern/send.h"
+#include "tools/tern/status.h"
+
+enum option_key {
+    OPTION_HOME = 256,
+    OPTION_JSON,
+    OPTION_OFFLINE,
+    OPTION_OUTPUT,
+    OPTION_COUNT,
+    OPTION_SECONDS,
+    OPTION_TIMEOUT,
+    OPTION_WAIT,
+    OPTION_LAST,
+    OPTION_MANUAL,
+};
+
+#define SECONDS_MAX 1000000000
+
+/* --- the tables ----------------------------------------------------------------------------------------- */
+
+const struct argp_option options_home[] = {
+    {"home", OPTION_HOME, "DIR", 0,
+     "home folder of the device (default: $XDG_DATA_HOME/tern, or ~/.local/share/tern)", -1},
+    {0},
+};
+
+static const struct argp_option top_options[] = {
+    {"man", OPTION_MANUAL, 0, 0, "print the manual page as troff", -1},
+    {0},
+};
+
+static const struct argp_option link_options[] = {
+    {"timeout", OPTION_TIMEOUT, "SECONDS", 0, "give up after so long (default 30)", 0},
+    {0},
+};
+
+static const struct argp_option send_options[] = {
+    {"wait", OPTION_WAIT, "TICK", 0, "wait for this tick: sent, delivered or read (default sent)", 0},
+    {"timeout", OPTION_TIMEOUT, "SECONDS", 0,
+     "give up waiting after so long; what has no tick yet is kept and sent later (default: 10 for TEXT "
+     "where --wait is not given, else as long as it takes)",
+     0},
+    {0},
+};
+
+static const struct argp_option listen_options[] = {
+    {"json", OPTION_JSON, 0, 0, "one JSON object a line", 0},
+    {"output", OPTION_OUTPUT, "FILE", 0, "append to FILE, each message exactly once, whatever is killed when",
+     0},
+    {"count", OPTION_COUNT, "N", 0, "end after N messages", 0},
+    {"seconds", OPTION_SECONDS, "N", 0, "end after N seconds", 0},
+    {0},
+};
+
+static const struct argp_option ask_options[] = {
+    {"timeout", OPTION_TIMEOUT, "SECONDS", 0, "give up waiting for the switch after so long (default 30)", 0},
+    {0},
+};
+
+static const struct argp_option status_options[] = {
+    {"json", OPTION_JSON, 0, 0, "as one JSON object", 0},
+    {"last", OPTION_LAST, "N", 0, "show the last N messages sent (default 10, at most 1000)", 0},
+    {"offline", OPTION_OFFLINE, 0, 0, "do not ask the switch for news", 0},
+    {0},
+};
+
+const struct command options_commands[] = {
+    {"link", "URI", 1, 1, "make the home folder a device of an account",
+     "URI is what `ternctl account add NAME` prints. Its code works once; where linking was interrupted, "
+     "the same URI goes on with it. Put it in quotes.",
+     link_options, link_run},
+    {"send", "NAME TEXT | NAME -", 2, 2, "send a message, or each line of standard input",
+     "The message is kept on disk before it is sent, and is sent again until the switch has it safe, by "
+     "this command or by any later one that connects. `-` reads standard input, in bounded memory "
+     "however much there is, and ends when every line has its tick. A text that begins with - goes after "
+     "`--`.",
+     send_options, send_run},
+    {"listen", "", 0, 0, "print what arrives, one message a line",
+     "Shows what no earlier `listen` or `chat` has shown, then what arrives. On a terminal the sender's "
+     "name comes first and control characters are shown as escapes; in a pipe or file the bytes are the "
+     "message's own. With --output the file is synced, and its length is kept with what was received, "
+     "before a message is acknowledged; at start it is cut to that length. Copies of what other devices "
+     "of the own account sent are shown with --json only.",
+     listen_options, listen_run},
+    {"read", "NAME", 1, 1, "mark everything received from NAME as read",
+     "Ends when the switch has confirmed it: the sender's ticks turn.", ask_options, read_run},
+    {"status", "", 0, 0, "this device, what waits, the ticks of what was sent",
+     "Connects shortly to learn of new ticks, unless another tern of this home is connected anyway.",
+     status_options, status_run},
+    {"block", "NAME", 1, 1, "let the switch refuse messages from NAME", "", ask_options, read_block_run},
+    {"unblock", "NAME", 1, 1, "take messages from NAME again", "", ask_options, read_unblock_run},
+};
+const unsigned options_command_count = sizeof(options_commands) / sizeof(options_commands[0]);
+
+/* --- parsing -------------------------------------------------------------------------------------------- */
+
+struct parsing {
+    const struct command *command; /* of the words; NULL: those before it */
+    struct options *options;
+    int rest; /* where the command stands */
+};
+
+static uint64_t number(struct argp_state *state, const char *name, const char *text, uint64_t max) {
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    if (errno || end == text || *end || *text < '0' || *text > '9' || value > max)
+        argp_error(state, "--%s is a number up to %llu, not '%s'", name, (unsigned long long)max, text);
+    return value;
+}
+
+static int64_t seconds(struct argp_state *state, const char *name, const char *text) {
+    char *end;
+    errno = 0;
+    double value = strtod(text, &end);
+    if (errno || end == text || *end || !(value >= 0 && value <= SECONDS_MAX))
+        argp_error(state, "--%s is a number of seconds, not '%s'", name, text);
+    return (int64_t)(value * 1000);
+}
+
+static uint8_t tick(struct argp_state *state, const char *text) {
+    if (strcmp(text, "sent") == 0)
+        return RECEIPT_SENT;
+    if (strcmp(text, "delivered") == 0)
+        return RECEIPT_DELIVERED;
+    if (strcmp(text, "read") != 0)
+        argp_error(state, "--wait is sent, delivered or read, not '%s'", text);
+    return RECEIPT_READ;
+}
+
+static error_t parse_option(int key, char *value, struct argp_state *state) {
+    struct options *options = ((struct parsing *)state->input)->options;
+    switch (key) {
+    case OPTION_HOME:
+        options->home = value;
+        return 0;
+    case OPTION_JSON:
+        options->json = true;
+        return 0;
+    case OPTION_OFFLINE:
+        options->offline = true;
+        return 0;
+    case OPTION_OUTPUT:
+        options->output = value;
+        return 0;
+    case OPTION_COUNT:
+        options->count = number(state, "count", value, UINT64_MAX / 2);
+        if (options->count == 0)
+            argp_error(state, "--count is at least 1");
+        return 0;
+    case OPTION_LAST:
+        options->last = number(state, "last", value, 1000);
+        return 0;
+    case OPTION_SECONDS:
+        options->seconds_ms = seconds(state, "seconds", value);
+        return 0;
+    case OPTION_TIMEOUT:
+        options->timeout_ms = seconds(state, "timeout", value);
+        return 0;
+    case OPTION_WAIT:
+        options->wait = tick(state, value);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse_command(int key, char *value, struct argp_state *state) {
+    struct parsing *parsing = state->input;
+    const struct command *command = parsing->command;
+    struct options *options = parsing->options;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = parsing;
+        return 0;
+    case ARGP_KEY_ARG:
+        if (options->word_count == command->words_max)
+            argp_error(state, "'%s' is one word too many; a text of several words needs quotes", value);
+        options->words[options->word_count++] = value;
+        return 0;
+    case ARGP_KEY_END:
+        if (options->word_count < command->words_min)
+            argp_error(state, "it needs %s", command->words);
+        if (options->json && options->output)
+            argp_error(state, "--json and --output do not go together: a file holds one message a line");
+        return 0;
+    default:
+        return parse_option(key, value, state);
+    }
+}
+
+static error_t parse_top(int key, char *value, struct argp_state *state) {
+    struct parsing *parsing = state->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = parsing;
+        return 0;
+    case OPTION_MANUAL:
+        manual_print(stdout);
+        exit(EXIT_DONE);
+    case ARGP_KEY_ARG: /* the command: what follows is its own to parse */
+        parsing->rest = state->next - 1;
+        state->next = state->argc;
+        return 0;
+    case ARGP_KEY_NO_ARGS:
+        argp_usage(state);
+        return 0;
+    default:
+        return parse_option(key, value, state);
+    }
+}
+
+static const struct argp home_argp = {.options = options_home, .parser = parse_option};
+
+static char *top_help(int key, const char *text, void *input) {
+    (void)input;
+    if (key != ARGP_KEY_HELP_POST_DOC)
+        return (char *)(uintptr_t)text;
+    return manual_command_list();
+}
+
+static const struct command *find_command(const char *name) {
+    for (unsigned i = 0; i < options_command_count; i++) {
+        if (strcmp(options_commands[i].name, name) == 0)
+            return &options_commands[i];
+    }
+    return NULL;
+}
+
+void options_parse_line(int count, char **words, const struct command **ret_command,
+                        struct options *ret_options) {
+    const struct argp_child home_child[] = {{&home_argp, 0, NULL, 0}, {0}};
+    struct parsing parsing = {.options = ret_options};
+    const struct argp top = {
+        .options = top_options,
+        .parser = parse_top,
+        .args_doc = "COMMAND ...",
+        .doc = "The message switch's client for people and scripts.\v-",
+        .children = home_child,
+        .help_filter = top_help,
+    };
+    *ret_options = (struct options){.seconds_ms = -1, .timeout_ms = -1, .last = 10};
+    argp_err_exit_status = EXIT_USAGE;
+    argp_program_version = "tern " TERN_VERSION;
+    argp_parse(&top, count, words, ARGP_IN_ORDER, NULL, &parsing);
+    parsing.command = find_command(words[parsing.rest]);
+    if (!parsing.command) {
+        fprintf(stderr, "tern: there is no command '%s'; `tern --help` lists them\n", words[parsing.rest]);
+        exit(EXIT_USAGE);
+    }
+    char name[64], doc[1024];
+    snprintf(name, sizeof(name), "tern %s", parsing.command->name);
+    snprintf(doc, sizeof(doc), "%s\v%s", parsing.command->summary, parsing.command->text);
+    const struct argp argp = {
+        .options = parsing.command->options,
+        .parser = parse_command,
+        .args_doc = parsing.command->words,
+        .doc = doc,
+        .children = home_child,
+    };
+    char *first = words[parsing.rest];
+    words[parsing.rest] = name;
+    argp_parse(&argp, count - parsing.rest, words + parsing.rest, 0, NULL, &parsing);
+    words[parsing.rest] = first;
+    *ret_command = parsing.command;
+}

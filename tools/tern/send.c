@@ -1,0 +1,276 @@
+#include "tools/tern/send.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/reason.h"
+#include "tools/client/state_outbox.h"
+#include "tools/tern/home.h"
+
+#define READ_BYTES (256u << 10) /* of standard input at a time; more than any line may have */
+#define OUTBOX_COUNT_MAX 8192   /* above it standard input waits */
+#define OUTBOX_BYTES_MAX (UINT64_C(16) << 20)
+#define PROGRESS_MS 200
+#define TEXT_TIMEOUT_MS 10000 /* where neither --wait nor --timeout is given */
+
+struct sending {
+    struct client *client;
+    uint64_t to;
+    const char *name;
+    uint8_t wait;
+    uint64_t count, first, last; /* messages of this command, and their numbers */
+    uint64_t ticked, failed;     /* of these */
+    uint16_t reason;             /* of a failed one */
+    uint64_t outbox_count, outbox_bytes;
+    uint32_t payload_bytes_max;
+    bool is_ended;   /* standard input is */
+    bool has_failed; /* and what was read can not be sent */
+    uint8_t *input;
+    size_t input_bytes;
+    uint64_t shown_ms;
+    uint64_t version;
+};
+
+/* --- putting into the outbox ---------------------------------------------------------------------------- */
+
+static int add(struct sending *sending, const uint8_t *text, size_t bytes) {
+    struct outgoing message = {
+        .to = sending->to,
+        .utc_ms = client_utc_ms(),
+        .payload = text,
+        .payload_bytes = (uint32_t)bytes,
+    };
+    uint64_t number = 0;
+    int error = state_outbox_add(client_state(sending->client), &message, &number);
+    if (error)
+        return error;
+    if (sending->count++ == 0)
+        sending->first = number;
+    sending->last = number;
+    return 0;
+}
+
+static bool is_too_long(struct sending *sending, size_t bytes) {
+    if (bytes <= sending->payload_bytes_max)
+        return false;
+    fprintf(stderr,
+            "tern: message %" PRIu64 " is longer than the %u bytes that the switch takes; it is not sent\n",
+            sending->count + 1, sending->payload_bytes_max);
+    return true;
+}
+
+/* Whole lines go into the outbox in one transaction; the rest waits for its end. */
+static int take_lines(struct sending *sending) {
+    struct state *state = client_state(sending->client);
+    uint8_t *at = sending->input, *end = at + sending->input_bytes, *line_end;
+    int error = state_begin(state);
+    if (error)
+        return error;
+    while (!error && !sending->has_failed && at < end) {
+        line_end = memchr(at, '\n', (size_t)(end - at));
+        if (!line_end && !sending->is_ended && end - at <= (ptrdiff_t)sending->payload_bytes_max)
+            break;
+        if (!line_end)
+            line_end = end;
+        sending->has_failed = is_too_long(sending, (size_t)(line_end - at));
+        if (!sending->has_failed) {
+            error = add(sending, at, (size_t)(line_end - at));
+            at = line_end < end ? line_end + 1 : end;
+        }
+    }
+    sending->input_bytes = (size_t)(end - at);
+    memmove(sending->input, at, sending->input_bytes);
+    sending->is_ended |= sending->has_failed;
+    int commit_error = state_commit(state);
+    return error ? error : commit_error;
+}
+
+static int read_lines(struct sending *sending) {
+    ssize_t got =
+        read(STDIN_FILENO, sending->input + sending->input_bytes, READ_BYTES - sending->input_bytes);
+    if (got < 0 && (errno == EINTR || errno == EAGAIN))
+        return 0;
+    if (got < 0) {
+        fprintf(stderr, "tern: standard input: %s\n", strerror(errno));
+        sending->has_failed = true;
+    }
+    sending->is_ended = got <= 0;
+    sending->input_bytes += got > 0 ? (size_t)got : 0;
+    return take_lines(sending);
+}
+
+/* --- waiting for ticks ---------------------------------------------------------------------------------- */
+
+static void find_reason(struct sending *sending, struct state *state) {
+    for (uint64_t number = sending->first; number <= sending->last && !sending->reason; number++) {
+        uint8_t flags;
+        if (state_outbox_ticks(state, sending->to, number, &flags, &sending->reason) < 0)
+            return;
+        if (flags & RECEIPT_FAILED && sending->last - sending->first > OUTBOX_HISTORY_MAX)
+            return;
+    }
+}
+
+/* 1: all that was read has its tick, or failed. */
+static int look(void *context, struct state *state) {
+    struct sending *sending = context;
+    sending->outbox_count = state_outbox_count(state);
+    sending->outbox_bytes = state_outbox_bytes(state);
+    if (sending->count == 0)
+        return sending->is_ended;
+    state_outbox_ticked(state, sending->to, sending->first, sending->last, sending->wait, &sending->ticked);
+    state_outbox_ticked(state, sending->to, sending->first, sending->last, RECEIPT_FAILED, &sending->failed);
+    uint64_t between = sending->last - sending->first + 1;
+    if (!sending->is_ended || sending->ticked + sending->failed < between)
+        return 0;
+    if (sending->failed)
+        find_reason(sending, state);
+    return 1;
+}
+
+static const char *tick_name(uint8_t wait) {
+    return wait == RECEIPT_SENT ? "sent" : wait == RECEIPT_DELIVERED ? "delivered" : "read";
+}
+
+static void show_progress(struct sending *sending, bool is_last) {
+    uint64_t now_ms = client_now_ms();
+    if (!isatty(STDERR_FILENO) || (!is_last && now_ms - sending->shown_ms < PROGRESS_MS))
+        return;
+    sending->shown_ms = now_ms;
+    fprintf(stderr, "\r%" PRIu64 " read, %" PRIu64 " %s\033[K%s", sending->count, sending->ticked,
+            tick_name(sending->wait), is_last ? "\n" : "");
+}
+
+static int step(struct sending *sending) {
+    bool has_room = sending->outbox_count < OUTBOX_COUNT_MAX && sending->outbox_bytes < OUTBOX_BYTES_MAX;
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    bool wants = !sending->is_ended && has_room;
+    int error = client_step(sending->client, -1, wants ? &input : NULL);
+    if (!error && wants && input.revents)
+        error = read_lines(sending);
+    return error;
+}
+
+/* Steps until everything has its tick. 1, or as client_run. */
+static int stream(struct sending *sending, int64_t timeout_ms) {
+    struct state *state = client_state(sending->client);
+    uint64_t end_ms = UINT64_MAX;
+    for (;;) {
+        uint64_t version = state_version(state);
+        if (version != sending->version) {
+            int error = state_look(state);
+            if (error)
+                return error;
+            int done = look(sending, state);
+            error = state->error;
+            state_end(state);
+            if (error || done)
+                return error ? error : done;
+            sending->version = version;
+        }
+        show_progress(sending, false);
+        if (home_stopped)
+            return -EINTR;
+        if (sending->is_ended && end_ms == UINT64_MAX && timeout_ms >= 0)
+            end_ms = client_now_ms() + (uint64_t)timeout_ms;
+        if (client_now_ms() >= end_ms)
+            return -ETIMEDOUT;
+        bool was_ended = sending->is_ended;
+        int error = step(sending);
+        if (error)
+            return error;
+        if (sending->is_ended != was_ended)
+            sending->version = UINT64_MAX; /* to be looked at once more, even where nothing was added */
+    }
+}
+
+/* --- the command ---------------------------------------------------------------------------------------- */
+
+static int judge(struct sending *sending, int result) {
+    if (result == -ETIMEDOUT || result == -EINTR) {
+        uint64_t missing = sending->last - sending->first + 1 - sending->ticked - sending->failed;
+        if (sending->count == 0)
+            missing = 0;
+        fprintf(
+            stderr,
+            "tern: %" PRIu64 " of %" PRIu64 " message%s to %s: not yet %s. What has no tick is kept and sent "
+            "by the next tern that connects\n",
+            missing, sending->count, sending->count == 1 ? "" : "s", sending->name, tick_name(sending->wait));
+        return EXIT_NOT_YET;
+    }
+    if (result < 0)
+        return home_failed(sending->client, result);
+    if (sending->failed) {
+        fprintf(stderr, "tern: %" PRIu64 " of %" PRIu64 " message%s to %s failed: %s\n", sending->failed,
+                sending->count, sending->count == 1 ? "" : "s", sending->name,
+                sending->reason ? refusal_help(sending->reason)
+                                : "expired or purged before a device took it");
+        return EXIT_REFUSED;
+    }
+    return sending->has_failed ? EXIT_FAILED : EXIT_DONE;
+}
+
+static int put_text(struct sending *sending, const char *text) {
+    size_t bytes = strlen(text);
+    if (is_too_long(sending, bytes))
+        return EXIT_FAILED;
+    if (!home_begin(sending->client))
+        return EXIT_FAILED;
+    int error = add(sending, (const uint8_t *)text, bytes);
+    int commit_error = state_commit(client_state(sending->client));
+    error = error ? error : commit_error;
+    sending->is_ended = true;
+    return error ? home_failed(sending->client, error) : EXIT_DONE;
+}
+
+static int find_limit(struct sending *sending) {
+    struct identity identity = {0};
+    struct state *state = client_state(sending->client);
+    int error = state_look(state);
+    if (error)
+        return home_failed(sending->client, error);
+    error = state_identity(state, &identity);
+    state_end(state);
+    explicit_bzero(identity.secret, sizeof(identity.secret));
+    sending->payload_bytes_max = identity.payload_bytes_max;
+    return error ? home_failed(sending->client, error) : EXIT_DONE;
+}
+
+static int send_all(struct sending *sending, const struct options *options) {
+    int64_t timeout_ms = options->timeout_ms;
+    bool is_stream = strcmp(options->words[1], "-") == 0;
+    int status = home_find(sending->client, sending->name, timeout_ms, &sending->to);
+    if (status == EXIT_DONE)
+        status = find_limit(sending);
+    if (status == EXIT_DONE && !is_stream)
+        status = put_text(sending, options->words[1]);
+    if (status != EXIT_DONE)
+        return status;
+    if (!is_stream && !options->wait && timeout_ms < 0)
+        timeout_ms = TEXT_TIMEOUT_MS;
+    int result = stream(sending, timeout_ms);
+    if (is_stream)
+        show_progress(sending, true);
+    return judge(sending, result);
+}
+
+int send_run(const struct options *options) {
+    struct sending sending = {
+        .name = options->words[0],
+        .wait = options->wait ? options->wait : RECEIPT_SENT,
+        .version = UINT64_MAX,
+        .input = malloc(READ_BYTES),
+    };
+    if (!sending.input)
+        return EXIT_FAILED;
+    int status = home_open(options, false, &sending.client);
+    if (status == EXIT_DONE)
+        status = home_close(sending.client, send_all(&sending, options));
+    free(sending.input);
+    return status;
+}

@@ -1,0 +1,26 @@
+#include "tools/tern/ticks.h"
+
+#include "core/frame.h"
+
+void ticks_print(FILE *out, uint8_t flags, bool in_colour) {
+    if (flags & RECEIPT_READ)
+        fputs(in_colour ? "\033[36m✓✓\033[0m" : "✓✓", out);
+    else if (flags & RECEIPT_DELIVERED)
+        fputs("✓✓", out);
+    else if (flags & RECEIPT_FAILED)
+        fputs(in_colour ? "\033[31m✗\033[0m " : "✗ ", out);
+    else if (flags & RECEIPT_SENT)
+        fputs("✓ ", out);
+    else
+        fputs("  ", out);
+}
+
+const char *ticks_name(uint8_t flags) {
+    if (flags & RECEIPT_READ)
+        return "read";
+    if (flags & RECEIPT_DELIVERED)
+        return "delivered";
+    if (flags & RECEIPT_FAILED)
+        return "failed";
+    return flags & RECEIPT_SENT ? "sent" : "waiting";
+}
