@@ -173,6 +173,7 @@ struct queue_entry {
     uint8_t frame_type; /* FRAME_MESSAGE or FRAME_RECEIPT */
     bool expired;
     struct message_id id; /* of a message entry */
+    uint64_t accepted_ms; /* of a message entry, UTC */
 };
 
 /* A row for people: what ternctl shows of a device or connection. */

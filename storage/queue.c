@@ -77,8 +77,10 @@ void queue_describe(const struct value_place *place, const struct value_queue *q
                                 .frame_bytes = queue->frame_bytes,
                                 .frame_type = frame.type,
                                 .expired = queue->expires_ms <= utc_ms};
-    if (frame.type == FRAME_MESSAGE && frame_read_message(&frame, &message) == 0)
+    if (frame.type == FRAME_MESSAGE && frame_read_message(&frame, &message) == 0) {
         entry.id = message.id;
+        entry.accepted_ms = message.accepted_ms;
+    }
     *ret_entry = entry;
 }
 
