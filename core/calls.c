@@ -59,9 +59,16 @@ static int apply_remove(struct shard *shard, struct request *request) {
     return 0;
 }
 
+/* The directory's answer to the link of a device may come in after the word that it is revoked: a device that
+ * is not known yet is entered as revoked, and stays so. */
 static int apply_revoke(struct shard *shard, struct request *request) {
     struct account *account = account_find(&shard->accounts, request->account);
     struct device *device = account ? account_device(account, request->device_number) : NULL;
+    if (account && !device) {
+        struct device_record record = {
+            .account = request->account, .device = request->device_number, .flags = DEVICE_REVOKED};
+        return account_device_add(account, &record, &device);
+    }
     if (!device)
         return -ENOENT;
     revoke(shard, device);
@@ -309,6 +316,8 @@ static struct session *asking_session(struct shard *shard, const struct request 
 
 static void linked(struct shard *shard, struct request *request) {
     struct account *account = account_find(&shard->accounts, request->account);
+    if (account && (account->flags & ACCOUNT_REMOVED)) /* meanwhile */
+        request->status = -ENOENT;
     if (request->status == 0 && account) {
         struct device_record record = {
             .account = request->account,

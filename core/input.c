@@ -25,29 +25,54 @@ void input_forget(struct session *session) {
     session->partial_bytes = 0;
 }
 
+/* --- paused --------------------------------------------------------------------------------------------- */
+
+static void paused_append(struct session *session) {
+    struct shard *shard = session->shard;
+    session->paused_next = NULL;
+    session->paused_prev = shard->paused_tail;
+    *(shard->paused_tail ? &shard->paused_tail->paused_next : &shard->paused_head) = session;
+    shard->paused_tail = session;
+}
+
+static void paused_unlink(struct session *session) {
+    struct shard *shard = session->shard;
+    *(session->paused_prev ? &session->paused_prev->paused_next : &shard->paused_head) = session->paused_next;
+    *(session->paused_next ? &session->paused_next->paused_prev : &shard->paused_tail) = session->paused_prev;
+}
+
 void input_unpause(struct session *session) {
     if (!session->paused)
         return;
     session->paused = false;
-    *(session->paused_prev ? &session->paused_prev->paused_next : &session->shard->paused_head) =
-        session->paused_next;
-    if (session->paused_next)
-        session->paused_next->paused_prev = session->paused_prev;
+    paused_unlink(session);
 }
 
 static void pause_input(struct session *session) {
-    struct shard *shard = session->shard;
     if (session->paused)
         return;
     session->paused = true;
-    session->paused_prev = NULL;
-    session->paused_next = shard->paused_head;
-    if (shard->paused_head)
-        shard->paused_head->paused_prev = session;
-    shard->paused_head = session;
-    stats_add(shard->stats->input_paused, 1);
-    port_input_pause(shard, session->conn);
+    paused_append(session);
+    stats_add(session->shard->stats->input_paused, 1);
+    port_input_pause(session->shard, session->conn);
 }
+
+/* Who was first this time is last the next: what room there is goes round. */
+void input_resume_all(struct shard *shard) {
+    struct session *last = shard->paused_tail;
+    struct session *next;
+    for (struct session *session = shard->paused_head; session; session = session == last ? NULL : next) {
+        next = session->paused_next;
+        session_resume(session);
+    }
+    struct session *first = shard->paused_head;
+    if (first && first->paused_next) {
+        paused_unlink(first);
+        paused_append(first);
+    }
+}
+
+/* --- units ---------------------------------------------------------------------------------------------- */
 
 static size_t record_limit_bytes(const struct session *session) {
     if (session->state < SESSION_LINKING)
@@ -160,6 +185,28 @@ static int join(struct session *session, struct chunk *chunk, size_t *ret_bytes,
     }
 }
 
+/* Lent receive buffers are few, and what waits may wait for long: it moves to the heap. */
+static void give_back_lent(struct session *session, struct chunk *chunk) {
+    if (chunk->buf->kind != BUF_RING)
+        return;
+    size_t frames_bytes = chunk->pos < chunk->frames_end ? (size_t)(chunk->frames_end - chunk->pos) : 0;
+    size_t raw_bytes = (size_t)(chunk->end - chunk->raw);
+    struct buf *heap = buf_create(session->shard->index, (uint32_t)(frames_bytes + raw_bytes));
+    if (!heap)
+        return;
+    if (frames_bytes)
+        memcpy(heap->data, chunk->pos, frames_bytes);
+    if (raw_bytes)
+        memcpy(heap->data + frames_bytes, chunk->raw, raw_bytes);
+    buf_drop(session->shard, chunk->buf);
+    *chunk = (struct chunk){.buf = heap,
+                            .pos = heap->data,
+                            .frames_end = heap->data + frames_bytes,
+                            .raw = heap->data + frames_bytes,
+                            .end = heap->data + frames_bytes + raw_bytes};
+    stats_add(session->shard->stats->payload_copies, 1);
+}
+
 static int append_waiting(struct session *session, const struct chunk *chunk) {
     struct chunk *kept = malloc(sizeof(*kept));
     if (!kept) {
@@ -168,6 +215,7 @@ static int append_waiting(struct session *session, const struct chunk *chunk) {
         return -EPROTO;
     }
     *kept = *chunk;
+    give_back_lent(session, kept);
     kept->next = NULL;
     if (session->waiting_tail)
         session->waiting_tail->next = kept;
@@ -242,7 +290,8 @@ void session_input(struct session *session, struct buf *buf, uint32_t offset, ui
         return;
     }
     if (session->waiting) {
-        append_waiting(session, &chunk);
+        if (append_waiting(session, &chunk) == 0)
+            pause_input(session);
         return;
     }
     struct chunk joined = {0};

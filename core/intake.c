@@ -17,6 +17,19 @@ static int take_ack(struct session *session, const struct frame *frame) {
     return 0;
 }
 
+/* Nothing but time bounds how many marks may be out: each becomes a receipt for somebody else's devices, and
+ * waits in their queues where they are away. */
+static bool may_mark(struct session *session) {
+    uint64_t now_ms = session->shard->now_ms;
+    uint64_t more = (now_ms - session->marks_ms) * SESSION_MARKS_PER_S / 1000;
+    if (more) {
+        uint64_t left = session->marks_left + more;
+        session->marks_left = left < SESSION_MARKS_MAX ? (uint32_t)left : SESSION_MARKS_MAX;
+        session->marks_ms = now_ms;
+    }
+    return session->marks_left > 0;
+}
+
 /* Delivered, repeated after a reconnect, or read. Only about messages to the own account. */
 static int take_mark(struct session *session, const struct frame *frame) {
     struct shard *shard = session->shard;
@@ -24,8 +37,11 @@ static int take_mark(struct session *session, const struct frame *frame) {
     if (frame_read_range(frame, &range) < 0 || range.id.to != session->account || range.id.number == 0)
         return -EPROTO;
     uint32_t home = switch_home(shard, range.id.from);
+    if (!may_mark(session))
+        return -EAGAIN;
     if (home != shard->index && lanes_room(shard->lanes, shard->index, home) == 0)
         return -EAGAIN;
+    session->marks_left--;
     receipt_emit(shard, &range.id, range.last, frame->flags, session->device_number);
     return 0;
 }

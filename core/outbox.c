@@ -8,6 +8,8 @@
 #include "core/switch.h"
 
 #define FETCH_ENTRIES 128 /* queue entries paged in at a time */
+#define UNSETTLED_MAX                                                                                        \
+    8192 /* of a device: the most acknowledged and not settled entries a drain goes on with */
 
 /* --- lists ---------------------------------------------------------------------------------------------- */
 
@@ -46,6 +48,12 @@ void outbox_append(struct outbox *outbox, struct outbox_item *item) {
         outbox->unsent = item;
 }
 
+void outbox_unsend(struct outbox *outbox, struct outbox_item *item) {
+    item->flags &= (uint8_t)~ITEM_SENT;
+    outbox->sent_count--;
+    outbox->sent_bytes -= item->bytes;
+}
+
 void outbox_unlink(struct outbox *outbox, struct outbox_item *item) {
     if (outbox->unsent == item)
         outbox->unsent = item->next;
@@ -54,7 +62,7 @@ void outbox_unlink(struct outbox *outbox, struct outbox_item *item) {
     outbox->count--;
     outbox->bytes -= item->bytes;
     if (item->flags & ITEM_SENT)
-        outbox->sent_count--;
+        outbox_unsend(outbox, item);
 }
 
 void outbox_age_append(struct shard *shard, struct outbox_item *item) {
@@ -88,6 +96,15 @@ static bool may_stay_in_memory(const struct shard *shard, const struct device *d
            outbox->count < shard->config.window_messages && outbox->bytes < shard->config.window_bytes;
 }
 
+/* As far as the outbox can tell: what waits on disk, what is on its way and what is not settled. The store
+ * knows better, but where it refuses a put, all that follow in the lane are refused with it, whoever they are
+ * for. */
+static bool queue_is_full(const struct shard *shard, const struct device *device) {
+    const struct outbox *outbox = &device->outbox;
+    uint64_t entries = outbox->queue_next - outbox->drain_next + outbox->unsettled_count + outbox->sent_count;
+    return entries >= shard->config.queue_messages_max;
+}
+
 static void push(struct shard *shard, struct device *device, struct outbox_item *item, bool memory) {
     item->device = device;
     outbox_append(&device->outbox, item);
@@ -102,7 +119,9 @@ void outbox_push_message(struct shard *shard, struct device *device, struct mess
     bool memory = may_stay_in_memory(shard, device);
     enum refusal refusal = REFUSAL_NONE;
     struct outbox_item *item = NULL;
-    if (!memory && !outbox_store_takes(shard, device))
+    if (!memory && queue_is_full(shard, device))
+        refusal = REFUSAL_QUEUE_FULL;
+    else if (!memory && !outbox_store_takes(shard, device))
         refusal = shard->put_refusal[switch_environment(shard, device->account->number)];
     else if (!(item = outbox_item_take(shard)))
         refusal = REFUSAL_LIMIT;
@@ -138,6 +157,7 @@ static bool merge_receipt(struct device *device, struct receipt *receipt) {
 void outbox_push_receipt(struct shard *shard, struct device *device, struct receipt *receipt) {
     if (device->account->device_count == 1 && merge_receipt(device, receipt)) {
         receipt->by_device = 0; /* what was merged is settled with the other */
+        receipt->last_device = 0;
         receipt_discharge(shard, receipt);
         return;
     }
@@ -145,6 +165,7 @@ void outbox_push_receipt(struct shard *shard, struct device *device, struct rece
     struct outbox_item *item = outbox_item_take(shard);
     if (!item) { /* never settled: the recipient's device repeats it */
         receipt->by_device = 0;
+        receipt->last_device = 0;
         receipt_discharge(shard, receipt);
         return;
     }
@@ -160,6 +181,7 @@ void outbox_push_receipt(struct shard *shard, struct device *device, struct rece
 static void mark_sent(struct shard *shard, struct outbox *outbox, struct outbox_item *item) {
     item->flags |= ITEM_SENT;
     outbox->sent_count++;
+    outbox->sent_bytes += item->bytes;
     outbox->unsent = item->next;
     if (item->seq)
         outbox->drain_next = item->seq + 1;
@@ -282,20 +304,23 @@ static size_t write_item(struct outbox_item *item, uint8_t *space) {
 }
 
 static bool window_open(const struct shard *shard, const struct outbox *outbox) {
-    return outbox->sent_count < shard->config.window_messages && outbox->bytes < shard->config.window_bytes;
+    return outbox->sent_count < shard->config.window_messages &&
+           (outbox->sent_count == 0 || outbox->sent_bytes < shard->config.window_bytes);
 }
 
 /* What comes next lies in memory, on disk, or nowhere. Behind a failed put nothing is sent until all its
  * fellows came back: they are refused, and what follows them must not overtake. */
 enum next { NEXT_NONE, NEXT_MEMORY, NEXT_DISK };
 static enum next next_item(const struct shard *shard, const struct outbox *outbox) {
-    if (outbox->failed_from && outbox->drain_next >= outbox->failed_from)
+    if (!window_open(shard, outbox) || (outbox->failed_from && outbox->drain_next >= outbox->failed_from))
         return NEXT_NONE;
     if (outbox->drain_next == outbox->queue_next)
         return outbox->unsent ? NEXT_MEMORY : NEXT_NONE;
     if (outbox->unsent && outbox->unsent->seq == outbox->drain_next)
         return NEXT_MEMORY;
-    return window_open(shard, outbox) ? NEXT_DISK : NEXT_NONE;
+    /* What was drained and acknowledged stays in memory until its sender's side is told: no faster than
+     * that. */
+    return outbox->unsettled_count < UNSETTLED_MAX ? NEXT_DISK : NEXT_NONE;
 }
 
 bool outbox_has_output(const struct shard *shard, const struct device *device) {
@@ -430,8 +455,7 @@ void outbox_detach(struct shard *shard, struct device *device, bool replaced) {
             outbox_unlink(outbox, item);
             outbox_item_free(shard, item);
         } else {
-            item->flags &= (uint8_t)~ITEM_SENT;
-            outbox->sent_count--;
+            outbox_unsend(outbox, item);
         }
     }
     must(outbox->sent_count == 0);

@@ -53,6 +53,7 @@ struct outbox {
     struct outbox_item *unsettled, *unsettled_tail;
     uint32_t count;
     uint32_t sent_count;
+    uint64_t sent_bytes;
     uint64_t bytes;                    /* of the frames of all items in the list */
     uint64_t queue_next;               /* the seq the next put gets */
     uint64_t drain_next;               /* the next seq to send */
@@ -61,7 +62,10 @@ struct outbox {
     uint64_t purge_next;               /* the first of them the store was not asked for yet */
     uint64_t failed_from;              /* lowest seq that could not be put; 0: none */
     uint32_t putting;                  /* puts out */
-    uint32_t failed_count;             /* items with ITEM_FAILED */
+    uint32_t put_generation;           /* theirs */
+    uint32_t unsettled_count;
+    uint32_t failed_count;         /* items with ITEM_FAILED */
+    struct request *purge_waiting; /* until fewer of the failed are unsettled */
     bool fetching;
     bool purging;
 };
@@ -103,12 +107,15 @@ void outbox_revoke(struct shard *shard, struct device *device);
  * 0 or -EBUSY. */
 int outbox_purge(struct shard *shard, struct device *device, struct request *request);
 void outbox_purge_done(struct shard *shard, struct request *request);
+/* Some of the failed are settled: a purge that waited for that goes on. */
+void outbox_purge_go_on(struct shard *shard, struct device *device);
 
 /* Given to the files of the outbox only: list keeping. */
 struct outbox_item *outbox_item_take(struct shard *shard);
 void outbox_item_free(struct shard *shard, struct outbox_item *item);
 void outbox_append(struct outbox *outbox, struct outbox_item *item);
 void outbox_unlink(struct outbox *outbox, struct outbox_item *item);
+void outbox_unsend(struct outbox *outbox, struct outbox_item *item);
 void outbox_unsettle(struct outbox *outbox, struct outbox_item *item);
 void outbox_unsettled_unlink(struct outbox *outbox, struct outbox_item *item);
 void outbox_age_append(struct shard *shard, struct outbox_item *item);

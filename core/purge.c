@@ -6,6 +6,7 @@
 #include "core/switch.h"
 
 #define PURGE_ENTRIES 256 /* queue entries the store is asked for at a time */
+#define FAILED_MAX 1024   /* of a device: failed entries whose senders do not know yet, held in memory */
 
 static bool failed_already(const struct outbox *outbox, uint64_t seq) {
     if (seq >= outbox->purge_from && seq < outbox->purge_before)
@@ -17,10 +18,22 @@ static bool failed_already(const struct outbox *outbox, uint64_t seq) {
     return false;
 }
 
-/* The entry stays until its sender's side knows. */
+/* Was a device that is still there a target of this message, too? Then that one delivers it, or fails it. */
+static bool has_other_target(const struct device *device, const struct queue_entry *entry) {
+    for (uint32_t i = 0; i < DEVICES_MAX; i++) {
+        const struct device *other = device->account->devices[i];
+        if (other && other != device && !(other->flags & DEVICE_REVOKED) &&
+            other->created_ms <= entry->accepted_ms)
+            return true;
+    }
+    return false;
+}
+
+/* The entry stays until its sender's side knows, where somebody there has to. */
 static void fail_entry(struct shard *shard, struct device *device, const struct queue_entry *entry) {
     struct outbox_item *item = NULL;
-    bool told = entry->frame_type == FRAME_MESSAGE && !outbox_is_copy(device, &entry->id);
+    bool told = entry->frame_type == FRAME_MESSAGE && !outbox_is_copy(device, &entry->id) &&
+                !((device->flags & DEVICE_REVOKED) && has_other_target(device, entry));
     if (told)
         item = outbox_item_take(shard);
     if (!item) {
@@ -39,17 +52,32 @@ static void fail_entry(struct shard *shard, struct device *device, const struct 
     receipt_emit(shard, &entry->id, entry->id.number, RECEIPT_FAILED, device->number);
 }
 
-/* What is on its way to the device is left alone: it arrives, or its time comes when it is back in the
- * queue. */
+/* Acknowledged, but the sender's side could not be told in all this time: the entry has outlived its
+ * message. */
+static void forget_acked(struct shard *shard, struct device *device, uint64_t seq) {
+    struct outbox *outbox = &device->outbox;
+    struct outbox_item *item = outbox->unsettled;
+    while (item && item->seq != seq)
+        item = item->next;
+    if (!item || (item->flags & (ITEM_PUTTING | ITEM_FAILED)))
+        return;
+    outbox_unsettled_unlink(outbox, item);
+    outbox_item_free(shard, item);
+    outbox_delete(shard, device->account->number, device->number, seq, seq);
+}
+
+/* What is on its way to the device is left alone: it arrives, or its time comes when it is back in the queue.
+ * What is beyond the limit is reported again. */
 void outbox_failed(struct shard *shard, struct device *device, const struct queue_entry *entries,
                    uint32_t count) {
     struct outbox *outbox = &device->outbox;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count && outbox->failed_count < FAILED_MAX; i++) {
         uint64_t seq = entries[i].seq;
         bool in_memory = outbox->unsent && outbox->unsent->seq && outbox->unsent->seq <= seq;
-        if (seq < outbox->drain_next || in_memory || failed_already(outbox, seq))
-            continue;
-        fail_entry(shard, device, &entries[i]);
+        if (seq < outbox->drain_next)
+            forget_acked(shard, device, seq);
+        else if (!in_memory && !failed_already(outbox, seq))
+            fail_entry(shard, device, &entries[i]);
     }
 }
 
@@ -101,16 +129,21 @@ void outbox_purge_done(struct shard *shard, struct request *request) {
     struct request *admin = request->context;
     bool more = false;
     if (device) {
-        for (uint32_t i = 0; i < request->count; i++)
-            fail_entry(shard, device, &request->entries[i]);
-        more = request->status == 0 && request->count > 0 && request->count == request->capacity;
+        uint64_t before = device->outbox.purge_before;
+        for (uint32_t i = 0; i < request->count; i++) {
+            if (request->entries[i].seq < before)
+                fail_entry(shard, device, &request->entries[i]);
+        }
+        more = request->status == 0 && request->count > 0 && request->count == request->capacity &&
+               request->entries[request->count - 1].seq + 1 < before;
         if (more)
             device->outbox.purge_next = request->entries[request->count - 1].seq + 1;
     }
     if (admin)
         admin->value += request->count;
     if (more) {
-        purge_ask(shard, device, request);
+        device->outbox.purge_waiting = request;
+        outbox_purge_go_on(shard, device);
         return;
     }
     if (device)
@@ -121,6 +154,17 @@ void outbox_purge_done(struct shard *shard, struct request *request) {
     free(request);
     if (admin && --admin->context_id == 0)
         request_return(shard, admin);
+    /* Revoked meanwhile: this purge left out what came behind it. */
+    if (device && (device->flags & DEVICE_REVOKED) && device->outbox.drain_next < device->outbox.queue_next)
+        (void)outbox_purge(shard, device, NULL);
+}
+
+void outbox_purge_go_on(struct shard *shard, struct device *device) {
+    struct request *request = device->outbox.purge_waiting;
+    if (!request || device->outbox.failed_count + PURGE_ENTRIES > FAILED_MAX)
+        return;
+    device->outbox.purge_waiting = NULL;
+    purge_ask(shard, device, request);
 }
 
 static void revoke_item(struct shard *shard, struct device *device, struct outbox_item *item) {
@@ -153,6 +197,5 @@ void outbox_revoke(struct shard *shard, struct device *device) {
         revoke_item(shard, device, outbox->head);
     outbox->unsent = NULL;
     outbox->failed_from = 0;
-    (void)outbox_purge(shard, device,
-                       NULL); /* -EBUSY: one is on its way already; -ENOMEM: again at the next start */
+    (void)outbox_purge(shard, device, NULL); /* -EBUSY: when that one is done; -ENOMEM: at the next start */
 }

@@ -47,10 +47,28 @@ static struct receipt *receipt_take(struct shard *shard) {
     return receipt;
 }
 
+/* The sending device, once all others of the account are told: until it has the tick it sends the message
+ * again, so a crash in between takes no device's tick away. */
+static bool receipt_tell_last(struct shard *shard, struct receipt *receipt) {
+    uint16_t number = receipt->last_device;
+    receipt->last_device = 0;
+    const struct account *account = number ? account_find(&shard->accounts, receipt->id.from) : NULL;
+    struct device *device = account ? account_device(account, number) : NULL;
+    if (!device || (device->flags & DEVICE_REVOKED))
+        return false;
+    receipt->pending = 2; /* the device, and until outbox_push_receipt is back, a guard */
+    outbox_push_receipt(shard, device, receipt);
+    return true;
+}
+
 void receipt_discharge(struct shard *shard, struct receipt *receipt) {
     must(receipt->pending > 0);
     if (--receipt->pending > 0)
         return;
+    if (receipt_tell_last(shard, receipt)) {
+        receipt_discharge(shard, receipt);
+        return;
+    }
     if (receipt->by_device) {
         struct note note = {
             .kind = NOTE_SETTLED,
@@ -62,6 +80,7 @@ void receipt_discharge(struct shard *shard, struct receipt *receipt) {
     }
     receipt->next = shard->receipt_free;
     shard->receipt_free = receipt;
+    shard->receipts_out--;
 }
 
 size_t receipt_frame(const struct receipt *receipt, uint8_t *out) {
@@ -81,11 +100,13 @@ static void receipt_credit(struct account *account, const struct message_id *id,
 
 /* No memory for a receipt: nothing is settled, so the recipient's device repeats it when it comes back. */
 static void receipt_spread(struct shard *shard, struct account *account, const struct note *note) {
-    if (note->flags & RECEIPT_SENT)
+    bool last_word = (note->flags & RECEIPT_SENT) || ((note->flags & RECEIPT_FAILED) && !note->device);
+    if (last_word)
         receipt_credit(account, &note->range.id, note->range.last);
     struct receipt *receipt = receipt_take(shard);
     if (!receipt)
         return;
+    shard->receipts_out++;
     *receipt = (struct receipt){
         .id = note->range.id,
         .last = note->range.last,
@@ -93,10 +114,11 @@ static void receipt_spread(struct shard *shard, struct account *account, const s
         .by_device = note->device,
         .flags = note->flags,
         .pending = 1,
+        .last_device = last_word && account->device_count > 1 ? note->range.id.from_device : 0,
     };
     for (uint32_t i = 0; i < DEVICES_MAX; i++) {
         struct device *device = account->devices[i];
-        if (device && !(device->flags & DEVICE_REVOKED)) {
+        if (device && !(device->flags & DEVICE_REVOKED) && device->number != receipt->last_device) {
             receipt->pending++;
             outbox_push_receipt(shard, device, receipt);
         }
@@ -204,6 +226,17 @@ int gate_add(struct account *account, const struct message_id *id) {
         account->gates = gate;
     account->gates_last = gate;
     return 0;
+}
+
+void gate_forget_refusal(struct account *account, const struct message_id *id) {
+    struct gate *gate = account->gates ? gate_find(account, id) : NULL;
+    if (!gate || !gate->refused)
+        return;
+    gate->refused = false;
+    if (gate->copies == 0) {
+        gate_unlink(account, gate);
+        free(gate);
+    }
 }
 
 static void gate_give_up_oldest(struct account *account) {

@@ -23,8 +23,10 @@ struct receipt {
     struct message_id id; /* number: first */
     uint64_t last;
     uint64_t time_ms;
-    uint32_t pending;   /* devices that neither acknowledged it nor have it committed */
-    uint16_t by_device; /* whose acknowledgement it is, to be told when settled; 0: nobody's */
+    uint32_t pending;     /* devices that neither acknowledged it nor have it committed */
+    uint16_t last_device; /* the sending one: told when the others are, so that after a crash it resends; 0:
+                             none */
+    uint16_t by_device;   /* whose acknowledgement it is, to be told when settled; 0: nobody's */
     uint8_t flags;
 };
 
@@ -51,6 +53,8 @@ void receipt_discharge(struct shard *shard, struct receipt *receipt);
 size_t receipt_frame(const struct receipt *receipt, uint8_t *out);
 
 int gate_add(struct account *account, const struct message_id *id);
+/* The message came again when no other device of its sender is left: no copy will be safe, none has to be. */
+void gate_forget_refusal(struct account *account, const struct message_id *id);
 void gate_open(struct shard *shard, const struct message_id *id, bool refused);
 void gates_free(struct account *account);
 

@@ -4,8 +4,14 @@
 #include "core/must.h"
 #include "core/switch.h"
 
+#define MESSAGE_WEIGHT_BYTES 4096
 #define RETRY_MS 1000      /* what a sender is told to wait where the reason may pass */
 #define RETRY_ORDER_MS 250 /* an earlier message is awaited */
+
+/* What a message counts against messages_max: large ones for more than one. */
+static uint32_t message_weight(uint32_t frame_bytes) {
+    return 1 + frame_bytes / MESSAGE_WEIGHT_BYTES;
+}
 
 /* --- a message's life on a shard ------------------------------------------------------------------------ */
 
@@ -26,7 +32,7 @@ static struct message *message_create(struct shard *shard, const struct frame *f
         .id = *id,
     };
     buf->refs++;
-    shard->messages_out++;
+    shard->messages_out += message_weight(frame->frame_bytes);
     stats_add(shard->stats->messages_in_memory, 1);
     return message;
 }
@@ -36,7 +42,7 @@ void message_home(struct shard *shard, struct message *message) {
     buf_drop(shard, message->buf);
     message->next = shard->message_free;
     shard->message_free = message;
-    shard->messages_out--;
+    shard->messages_out -= message_weight(message->frame_bytes);
     stats_add(shard->stats->messages_in_memory, -1);
 }
 
@@ -45,22 +51,22 @@ static void message_end(struct shard *shard, struct message *message) {
     switch_post(shard, message->owner, &note);
 }
 
-/* Every target is discharged: the ticks go out. Delivered never comes before sent, so both start here. */
+/* Every target is discharged: the ticks go out. Delivered never comes before sent, so both start here. Of a
+ * refused message, who has it gets its acknowledgement settled, for its sender may not send it again: another
+ * copy of it may have its tick. */
 static void message_finish(struct shard *shard, struct message *message) {
     if (message->own_copy) {
         gate_open(shard, &message->id, message->refused);
         return;
     }
-    if (message->refused)
-        return;
-    if (!message->acked && !message->stored) { /* every target was revoked */
+    if (!message->refused && !message->acked && !message->stored) { /* every target was revoked */
         receipt_emit(shard, &message->id, message->id.number, RECEIPT_FAILED, 0);
         return;
     }
-    if (!message->stored)
+    if (!message->refused && !message->stored)
         stats_add(shard->stats->messages_memory_only, 1);
     const struct account *account = account_find(&shard->accounts, message->id.to);
-    uint8_t sent = RECEIPT_SENT;
+    uint8_t sent = message->refused ? 0 : RECEIPT_SENT;
     for (uint32_t slot = 0; message->acked && slot < DEVICES_MAX; slot++) {
         if (!(message->acked & (UINT32_C(1) << slot)) || !account || !account->devices[slot])
             continue;
@@ -187,6 +193,32 @@ static enum refusal judge_message(struct shard *shard, const struct frame_messag
     return REFUSAL_NONE;
 }
 
+/* The store does not take what could make room. */
+static bool store_refuses(const struct shard *shard) {
+    for (uint32_t i = 0; i < shard->stores; i++) {
+        if (shard->now_ms < shard->put_retry_ms[i])
+            return true;
+    }
+    return false;
+}
+
+/* Not now: the socket is not read until there is room. But while the store refuses, room comes from
+ * acknowledgements alone, which may lie behind this very message: then it is refused. */
+static bool has_to_wait(const struct session *session, uint32_t target, uint32_t frame_bytes,
+                        enum refusal *ret_refusal) {
+    struct shard *shard = session->shard;
+    if (session->control_bytes >= SESSION_CONTROL_BYTES_MAX)
+        return true;
+    if (target != shard->index && lanes_room(shard->lanes, shard->index, target) == 0)
+        return true;
+    if (session->unticked < shard->config.unticked_max &&
+        shard->messages_out + shard->receipts_out + 2 * message_weight(frame_bytes) <=
+            shard->config.messages_max)
+        return false;
+    *ret_refusal = REFUSAL_LIMIT;
+    return !store_refuses(shard);
+}
+
 int route_accept(struct session *session, const struct frame *frame, struct buf *buf) {
     struct shard *shard = session->shard;
     struct account *account = session->device->account;
@@ -194,17 +226,16 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
     if (frame_read_message(frame, &body) < 0 || !frame_message_is_bare(frame) || body.id.number == 0)
         return -EPROTO;
     uint32_t target = switch_home(shard, body.id.to);
-    if (session->unticked >= shard->config.unticked_max ||
-        shard->messages_out + 2 > shard->config.messages_max)
-        return -EAGAIN;
-    if (target != shard->index && lanes_room(shard->lanes, shard->index, target) == 0)
+    enum refusal refusal = REFUSAL_NONE;
+    if (has_to_wait(session, target, frame->frame_bytes, &refusal))
         return -EAGAIN;
     body.id.from = account->number;
     body.id.epoch = session->epoch;
     body.id.from_device = session->device_number;
     session->unticked++;
     bool first = frame->flags & MESSAGE_FIRST;
-    enum refusal refusal = judge_message(shard, &body, first);
+    if (refusal == REFUSAL_NONE)
+        refusal = judge_message(shard, &body, first);
     if (refusal != REFUSAL_NONE) {
         refuse(shard, &body.id, refusal);
         return 0;
@@ -219,7 +250,9 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
         return 0;
     }
     message->first = first;
-    if (has_own_copies(account, &body.id)) {
+    if (!has_own_copies(account, &body.id)) {
+        gate_forget_refusal(account, &body.id);
+    } else {
         struct message *copy = message_create(shard, frame, buf, &body.id);
         if (!copy || gate_add(account, &body.id) < 0) {
             if (copy)

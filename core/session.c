@@ -15,6 +15,8 @@ struct session *session_create(struct shard *shard, uint32_t conn, const char *a
     session->conn = conn;
     session->state = SESSION_HELLO;
     session->plaintext = plaintext;
+    session->marks_left = SESSION_MARKS_MAX;
+    session->marks_ms = shard->now_ms;
     session->started_ms = session->heard_ms = shard->now_ms;
     session->connected_utc_ms = shard->utc_ms;
     session->id = (shard->connection_next++ << 8) | shard->index;

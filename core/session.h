@@ -36,6 +36,8 @@ enum session_state {
     65536                        /* control frames waiting for the socket before it is not read any more */
 #define SESSION_CONFIRMS_MAX 256 /* ranges; what is beyond is not confirmed, the device repeats it */
 #define SESSION_RAW_BYTES_MAX 160
+#define SESSION_MARKS_MAX 1024  /* MARK frames of a session at once ... */
+#define SESSION_MARKS_PER_S 256 /* ... and in the long run */
 #define SESSION_REQUESTS_MAX 16 /* questions to the directory at a time */
 
 /* Received bytes not looked at yet: frames of an opened record at [pos, frames_end), then raw bytes [raw,
@@ -69,7 +71,9 @@ struct session {
     bool moving; /* the first frame said that its home is elsewhere */
     bool paused;
     struct session *paused_next, *paused_prev;
-    uint16_t requests; /* lookups and blocks the directory was asked for */
+    uint32_t marks_left; /* MARK frames it may send at once */
+    uint64_t marks_ms;   /* when that was reckoned */
+    uint16_t requests;   /* lookups and blocks the directory was asked for */
     bool pinged;
     bool shut; /* port_close was called */
     uint8_t peer_key[KEY_BYTES];
@@ -118,6 +122,8 @@ void session_resume(struct session *session);
 void input_forget(struct session *session);
 /* Not paused any more; the socket's reading is the caller's business. */
 void input_unpause(struct session *session);
+/* Tries all whose socket is not read, each once. */
+void input_resume_all(struct shard *shard);
 
 /* core/login.c: the first record, the move home, the welcome. 0 or -EPROTO; bytes_after: of the record,
  * behind it. */

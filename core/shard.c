@@ -42,11 +42,17 @@ int shard_create(const struct shard_setup *setup, struct shard **ret_shard) {
     return 0;
 }
 
+/* Several items share a receipt. */
+static void free_receipt(struct receipt *receipt) {
+    if (receipt && --receipt->pending == 0)
+        free(receipt);
+}
+
 static void free_outbox(struct outbox *outbox) {
     while (outbox->head) {
         struct outbox_item *item = outbox->head;
         outbox->head = item->next;
-        free(item->receipt);
+        free_receipt(item->receipt);
         free(item);
     }
     while (outbox->unsettled) {
@@ -54,6 +60,9 @@ static void free_outbox(struct outbox *outbox) {
         outbox->unsettled = item->next;
         free(item);
     }
+    if (outbox->purge_waiting)
+        free(outbox->purge_waiting->entries);
+    free(outbox->purge_waiting);
 }
 
 /* Of requests that the shard made, a long purge for example: their answers came after its last turn. */
@@ -248,14 +257,6 @@ static void check_times(struct shard *shard) {
     }
 }
 
-static void resume_paused(struct shard *shard) {
-    struct session *next;
-    for (struct session *session = shard->paused_head; session; session = next) {
-        next = session->paused_next;
-        session_resume(session);
-    }
-}
-
 void shard_turn_begin(struct shard *shard, uint64_t now_ms, uint64_t utc_ms) {
     shard->now_ms = now_ms;
     shard->utc_ms = utc_ms;
@@ -278,7 +279,7 @@ void shard_turn_begin(struct shard *shard, uint64_t now_ms, uint64_t utc_ms) {
 /* After input and output: what they left to say. */
 void shard_turn_end(struct shard *shard) {
     receipt_flush(shard);
-    resume_paused(shard);
+    input_resume_all(shard);
     receipt_flush(shard);
     calls_check_drain(shard);
     port_store_read_end(shard);

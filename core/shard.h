@@ -78,7 +78,8 @@ void shard_ended(struct shard *shard, uint32_t conn, int error);
 /* io itself closes this connection and why (address limit, bad PROXY header); shard_closed follows. */
 void shard_refuse(struct shard *shard, uint32_t conn, enum close_reason reason);
 /* Fills space with what is to be sent next and returns its bytes; 0: nothing now. Where the next item does
- * not fit, returns 0 and sets *ret_needed to the space it takes (at most 65,537 + 2), else *ret_needed is 0.
+ * not fit, returns 0 and sets *ret_needed to the space it takes (at most 65,537 + 2), else *ret_needed is
+ * 0.
  */
 size_t shard_output(struct shard *shard, uint32_t conn, uint8_t *space, size_t space_bytes,
                     size_t *ret_needed);

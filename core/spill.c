@@ -7,11 +7,17 @@
 #include "core/outbox.h"
 #include "core/switch.h"
 
+#define COPY_OUT_PART 16 /* a message that is less than this part of a heap block is copied out of it */
+
 /* --- outbox -> queue ------------------------------------------------------------------------------------ */
 
+/* A put of an older generation that is still out will be refused: nothing must overtake it. */
 bool outbox_store_takes(const struct shard *shard, const struct device *device) {
-    return device->outbox.failed_from == 0 &&
-           shard->now_ms >= shard->put_retry_ms[switch_environment(shard, device->account->number)];
+    const struct outbox *outbox = &device->outbox;
+    uint32_t environment = switch_environment(shard, device->account->number);
+    if (outbox->putting && outbox->put_generation != shard->put_generation[environment])
+        return false;
+    return outbox->failed_from == 0 && shard->now_ms >= shard->put_retry_ms[environment];
 }
 
 static uint64_t item_expires_ms(const struct shard *shard, const struct outbox_item *item) {
@@ -48,6 +54,7 @@ static void item_put(struct shard *shard, struct device *device, struct outbox_i
         outbox->drain_next = item->seq + 1;
     }
     outbox->putting++;
+    outbox->put_generation = shard->put_generation[environment];
     shard->puts_out++;
     struct note note = {
         .kind = NOTE_PUT,
@@ -85,11 +92,13 @@ void outbox_unsettle(struct outbox *outbox, struct outbox_item *item) {
     item->prev = outbox->unsettled_tail;
     *(item->prev ? &item->prev->next : &outbox->unsettled) = item;
     outbox->unsettled_tail = item;
+    outbox->unsettled_count++;
 }
 
 void outbox_unsettled_unlink(struct outbox *outbox, struct outbox_item *item) {
     *(item->prev ? &item->prev->next : &outbox->unsettled) = item->next;
     *(item->next ? &item->next->prev : &outbox->unsettled_tail) = item->prev;
+    outbox->unsettled_count--;
 }
 
 static void put_orphaned(struct shard *shard, const struct note *note, struct outbox_item *item) {
@@ -137,8 +146,19 @@ static void put_committed(struct shard *shard, struct device *device, struct out
         receipt_discharge(shard, receipt);
 }
 
+/* An unsent message leaves the outbox, and its sender is told. */
+static void refuse_item(struct shard *shard, struct device *device, struct outbox_item *item) {
+    struct message *message = item->message;
+    outbox_unlink(&device->outbox, item);
+    outbox_item_free(shard, item);
+    message_refuse(shard, message, shard->put_refusal[switch_environment(shard, device->account->number)]);
+    message_discharge(shard, message, device, DISCHARGE_GONE);
+    message_let_go(shard, message);
+}
+
 /* What the device may have already goes on in memory; the sender of what it has not gets to know, and sends
- * it again. Receipts can't be refused: they wait in memory. */
+ * it again; what waits in memory behind that must not overtake it, so it is refused, too. Receipts can't be
+ * refused: they wait in memory. */
 static void put_refused(struct shard *shard, struct device *device, struct outbox_item *item) {
     struct outbox *outbox = &device->outbox;
     if (!outbox->failed_from || item->seq < outbox->failed_from)
@@ -153,12 +173,15 @@ static void put_refused(struct shard *shard, struct device *device, struct outbo
         outbox_age_append(shard, item);
         return;
     }
-    struct message *message = item->message;
-    outbox_unlink(outbox, item);
-    outbox_item_free(shard, item);
-    message_refuse(shard, message, shard->put_refusal[switch_environment(shard, device->account->number)]);
-    message_discharge(shard, message, device, DISCHARGE_GONE);
-    message_let_go(shard, message);
+    struct outbox_item *next = item->next;
+    refuse_item(shard, device, item);
+    while ((item = next)) {
+        next = item->next;
+        if (item->seq || item->receipt)
+            continue;
+        outbox_age_unlink(shard, item);
+        refuse_item(shard, device, item);
+    }
 }
 
 static enum refusal refusal_of(int status) {
@@ -176,6 +199,24 @@ static void note_failure(struct shard *shard, const struct note *note) {
                  refusal_name(shard->put_refusal[environment]));
     }
     shard->put_retry_ms[environment] = shard->now_ms + STORE_RETRY_MS;
+}
+
+static void lower(uint64_t *seq, uint64_t limit) {
+    if (*seq > limit)
+        *seq = limit;
+}
+
+/* All that failed is back: its numbers are used again. A purge has nothing to do with what gets them. */
+static void rewind_queue(struct shard *shard, struct device *device) {
+    struct outbox *outbox = &device->outbox;
+    outbox->queue_next = outbox->failed_from;
+    outbox->failed_from = 0;
+    lower(&outbox->drain_next, outbox->queue_next);
+    lower(&outbox->fetched_to, outbox->queue_next);
+    lower(&outbox->purge_next, outbox->queue_next);
+    lower(&outbox->purge_before, outbox->queue_next);
+    if (device->session)
+        port_output_ready(shard, device->session->conn);
 }
 
 void outbox_put_done(struct shard *shard, const struct note *note) {
@@ -199,14 +240,8 @@ void outbox_put_done(struct shard *shard, const struct note *note) {
         put_acked(shard, device, item, true);
     else
         put_committed(shard, device, item);
-    if (outbox->putting == 0 && outbox->failed_from) {
-        outbox->queue_next = outbox->failed_from;
-        if (outbox->drain_next > outbox->queue_next)
-            outbox->drain_next = outbox->queue_next;
-        outbox->failed_from = 0;
-        if (device->session)
-            port_output_ready(shard, device->session->conn);
-    }
+    if (outbox->putting == 0 && outbox->failed_from)
+        rewind_queue(shard, device);
 }
 
 /* --- settled -------------------------------------------------------------------------------------------- */
@@ -230,12 +265,13 @@ void outbox_settled(struct shard *shard, struct device *device, const struct mes
     struct outbox *outbox = &device->outbox;
     struct run run = {0};
     struct outbox_item *next;
-    for (struct outbox_item *item = outbox->unsettled; item;
-         item = next) { /* one that came twice is there twice */
+    uint64_t count = last - id->number + 1; /* what came twice is there twice, and is settled twice */
+    for (struct outbox_item *item = outbox->unsettled; item && count > 0; item = next) {
         next = item->next;
         if (item->type != FRAME_MESSAGE || item->id.number < id->number || item->id.number > last ||
-            !message_id_same_key(&item->id, id))
+            !message_id_same_key(&item->id, id) || (item->flags & ITEM_SETTLED))
             continue;
+        count--;
         if (item->flags & ITEM_PUTTING) {
             item->flags |= ITEM_SETTLED;
             continue;
@@ -248,12 +284,18 @@ void outbox_settled(struct shard *shard, struct device *device, const struct mes
     }
     if (run.first)
         outbox_delete(shard, device->account->number, device->number, run.first, run.last);
+    outbox_purge_go_on(shard, device);
+    if (device->session && outbox_has_output(shard, device)) /* the drain may have waited for this */
+        port_output_ready(shard, device->session->conn);
 }
 
 /* --- age ------------------------------------------------------------------------------------------------ */
 
 static void copy_out(struct shard *shard, struct message *message) {
-    if (!message || message->puts || message->buf->kind != BUF_RING)
+    if (!message || message->puts)
+        return;
+    /* One small message must not hold a large block, either. */
+    if (message->buf->kind != BUF_RING && message->buf->capacity / COPY_OUT_PART <= message->frame_bytes)
         return;
     struct buf *heap = buf_create(message->owner, message->frame_bytes);
     if (!heap)

@@ -19,13 +19,13 @@
 #include "core/stats.h"
 
 #define STORES_MAX 64
-#define REFUSED_MAX 4096    /* keys whose refused number is awaited, per shard; the oldest makes room */
+#define REFUSED_MAX 4096    /* keys whose refused number is awaited, per shard; an old one makes room */
 #define NOTES_PER_TURN 8192 /* taken from lanes before sockets have their turn */
 #define RECONNECT_MS 1000   /* what devices are told to wait when the switch drains */
 #define STORE_RETRY_MS 250  /* after a put failed, how long nothing new is tried */
 
 struct refused_entry {
-    struct message_id id; /* number: the one that has to come back first; from == 0: free */
+    struct message_id id; /* number: the one that has to come back first; number == 0: free */
     uint64_t since_ms;
 };
 
@@ -47,13 +47,14 @@ struct shard {
     uint32_t session_high; /* one more than the highest conn in use so far */
     uint32_t session_count;
     uint64_t connection_next;
-    struct session *paused_head; /* not read because of a limit; tried again each turn */
-    uint32_t check_cursor;       /* sessions are looked at for timeouts in slices */
+    struct session *paused_head, *paused_tail; /* not read because of a limit; tried again each turn */
+    uint32_t check_cursor;                     /* sessions are looked at for timeouts in slices */
 
     struct account_table accounts;
 
     struct message *message_free;
     struct receipt *receipt_free;
+    uint32_t receipts_out; /* that some device of their account neither has nor will find in its queue */
     uint32_t messages_out; /* owned by this shard, not home yet */
     struct outbox_item *item_free;
     struct outbox_item *age_head, *age_tail; /* items without seq, oldest first */
