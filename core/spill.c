@@ -261,17 +261,24 @@ static void run_add(struct shard *shard, const struct device *device, struct run
     *run = (struct run){seq, seq};
 }
 
+/* What came twice is there twice, and was told twice: each word settles one copy of each number. Items lie in
+ * the order of their acknowledgement, so those of a short range are found soon, and the rest is not looked
+ * at. */
 void outbox_settled(struct shard *shard, struct device *device, const struct message_id *id, uint64_t last) {
     struct outbox *outbox = &device->outbox;
     struct run run = {0};
+    bool is_short = last - id->number < 64;
+    uint64_t missing = is_short ? UINT64_MAX >> (63 - (last - id->number)) : UINT64_MAX;
     struct outbox_item *next;
-    uint64_t count = last - id->number + 1; /* what came twice is there twice, and is settled twice */
-    for (struct outbox_item *item = outbox->unsettled; item && count > 0; item = next) {
+    for (struct outbox_item *item = outbox->unsettled; item && missing; item = next) {
         next = item->next;
         if (item->type != FRAME_MESSAGE || item->id.number < id->number || item->id.number > last ||
             !message_id_same_key(&item->id, id) || (item->flags & ITEM_SETTLED))
             continue;
-        count--;
+        uint64_t bit = is_short ? UINT64_C(1) << (item->id.number - id->number) : 0;
+        if (is_short && !(missing & bit))
+            continue;
+        missing &= ~bit;
         if (item->flags & ITEM_PUTTING) {
             item->flags |= ITEM_SETTLED;
             continue;
