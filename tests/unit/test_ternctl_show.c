@@ -86,11 +86,22 @@ Test(show, account_add_prints_the_uri_alone) {
     cr_assert_str_eq(err, "");
 }
 
-Test(show, an_address_that_means_all_is_remarked_on_beside_the_uri) {
-    expect("account code bob", ADDED("[::]:7440"), 0,
-           "tern://[::]:7440/bob?account=3&key=" KEY "&code=" CODE "\n");
-    cr_assert(strstr(err, "--address"), "%s", err);
-    expect("account code bob --address 2001:db8::1", ADDED("[::]:7440"), 0,
+static void expect_remark(const char *listen, bool expected) {
+    const char *const answers[] = {ADDED("[::1]:7440"), listen, NULL};
+    fake_start(&fake, answers);
+    int got = run("account code bob");
+    fake_end(&fake);
+    cr_assert_eq(got, 0, "%s", err);
+    cr_assert_str_eq(out, "tern://[::1]:7440/bob?account=3&key=" KEY "&code=" CODE "\n");
+    cr_assert_eq(strstr(err, "advertise") != NULL, expected, "%s says: %s", listen, err);
+}
+
+Test(show, a_uri_that_only_this_machine_can_use_is_remarked_on_where_the_switch_listens_to_all) {
+    expect_remark("{\"ok\":true,\"listen\":[\"[::]:7440\"]}\n", true);
+    expect_remark("{\"ok\":true,\"listen\":[\"127.0.0.1:1\",\"0.0.0.0:7440\"]}\n", true);
+    expect_remark("{\"ok\":true,\"listen\":[\"[::1]:7440\"]}\n", false);
+    expect_remark(FAKE_CLOSE, false);
+    expect("account code bob --address 2001:db8::1", ADDED("[::1]:7440"), 0,
            "tern://[2001:db8::1]:7440/bob?account=3&key=" KEY "&code=" CODE "\n");
     cr_assert_str_eq(err, "");
 }
@@ -156,14 +167,15 @@ Test(show, what_cannot_be_undone_says_what_it_did) {
     expect("device revoke bob 2", "{\"ok\":true}\n", 0,
            "device 2 of bob is revoked, and what waited for it is deleted\n");
     expect_asked("{\"command\":\"device revoke\",\"name\":\"bob\",\"device\":2}");
-    expect("queue purge bob", "{\"ok\":true,\"entries\":7}\n", 0, "7 entries are deleted for bob\n");
-    expect("queue purge bob 2", "{\"ok\":true,\"entries\":1}\n", 0,
-           "1 entry is deleted for device 2 of bob\n");
+    expect("queue purge bob", "{\"ok\":true,\"entries\":7}\n", 0, "deleted 7 entries of bob\n");
+    expect("queue purge bob 2", "{\"ok\":true,\"entries\":1}\n", 0, "deleted 1 entry of device 2 of bob\n");
     expect("connection kick bob 2", "{\"ok\":true,\"connections\":1}\n", 0,
-           "1 connection is closed of device 2 of bob\n");
+           "closed 1 connection of device 2 of bob\n");
     expect("drain", "{\"ok\":true}\n", 0, "the switch is drained and ends\n");
-    expect("reload", "{\"ok\":true,\"changed\":1,\"restart\":2}\n", 0,
-           "1 setting is changed; 2 more need a restart\n");
+    expect("reload", "{\"ok\":true,\"changed\":0,\"settings\":\"\",\"restart\":\"\"}\n", 0,
+           "0 settings are changed\n");
+    expect("reload", "{\"ok\":true,\"changed\":1,\"settings\":\"ping_s\",\"restart\":\"data shards\"}\n", 0,
+           "1 setting is changed: ping_s\nthe next start takes over: data shards\n");
     expect("store check", "{\"ok\":true,\"records\":9}\n", 0, "9 records read: all are well\n");
     expect("store backup /srv/x", "{\"ok\":true}\n", 0, "the store is copied to /srv/x\n");
     expect_asked("{\"command\":\"store backup\",\"folder\":\"/srv/x\"}");
@@ -262,6 +274,12 @@ Test(show, stats_leaves_out_what_is_zero_unless_asked) {
     expect("stats --all", COUNTERS, 0,
            "COUNTER                 VALUE  WHAT\nconnections                 2  open\n"
            "bytes_in     9007199254740991  a \\ and?a line\npings                       0  sent\n");
+}
+
+Test(show, a_gauge_may_be_below_zero_for_a_moment) {
+    expect("stats",
+           "{\"ok\":true,\"stats\":[{\"name\":\"g\",\"kind\":\"gauge\",\"help\":\"h\",\"value\":-2}]}\n", 0,
+           "COUNTER  VALUE  WHAT\ng           -2  h\n");
 }
 
 Test(show, prometheus_text_has_help_type_and_escapes) {

@@ -12,9 +12,12 @@ uint64_t answer_number(const cJSON *object, const char *name) {
     return value >= 0 && value < NUMBER_BOUND ? (uint64_t)value : 0; /* a conversion beyond is undefined */
 }
 
-double answer_real(const cJSON *object, const char *name) {
+int64_t answer_signed(const cJSON *object, const char *name) {
     const cJSON *item = cJSON_GetObjectItem(object, name);
-    return cJSON_IsNumber(item) ? item->valuedouble : (double)answer_number(object, name);
+    if (cJSON_IsNumber(item) && item->valuedouble < 0)
+        return item->valuedouble > -NUMBER_BOUND / 2 ? (int64_t)item->valuedouble : INT64_MIN;
+    uint64_t value = answer_number(object, name);
+    return value <= INT64_MAX ? (int64_t)value : INT64_MAX;
 }
 
 const char *answer_text(const cJSON *object, const char *name) {

@@ -11,7 +11,8 @@
 
 /* A number, or its digits as text, which carry all 64 bits. */
 uint64_t answer_number(const cJSON *object, const char *name);
-double answer_real(const cJSON *object, const char *name);
+int64_t answer_signed(const cJSON *object,
+                      const char *name); /* of a gauge, which may be below 0 for a moment */
 const char *answer_text(const cJSON *object, const char *name);
 bool answer_flag(const cJSON *object, const char *name);
 bool answer_has(const cJSON *object, const char *name);

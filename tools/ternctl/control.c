@@ -8,7 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/must.h"
 #include "tools/ternctl/answer.h"
 #include "tools/ternctl/caller.h"
 
@@ -163,17 +162,38 @@ static int run_status(struct control *control, const struct show *show, const cJ
     return error ? fail_unlike(control, error) : 0;
 }
 
-/* The switch can't know under which address devices reach it; where it listens on all, nobody can guess. */
-static int add_uris(const struct control *control, cJSON *answer) {
+/* A switch that listens on every address names loopback in its URIs, unless its setting `advertise` says
+ * better: good for a try, but no other machine's device gets there. */
+static void remark_address(struct control *control, const char *address) {
+    if (strncmp(address, "127.0.0.1:", strlen("127.0.0.1:")) != 0 &&
+        strncmp(address, "[::1]:", strlen("[::1]:")) != 0)
+        return;
+    cJSON *request = cJSON_CreateObject(), *status = NULL;
+    cJSON_AddStringToObject(request, "command", "status");
+    int error = caller_ask(&control->caller, request, timeout_ms(control), &status);
+    cJSON_Delete(request);
+    if (error)
+        return; /* the URI is there: a remark that fails is none */
+    const cJSON *item;
+    cJSON_ArrayForEach(item, answer_list(status, "listen")) {
+        if (!cJSON_IsString(item) || !show_uri_address_is_any(item->valuestring))
+            continue;
+        fprintf(stderr,
+                "ternctl: the switch listens on every address, its URI names %s: for devices elsewhere say "
+                "--address, or set `advertise`\n",
+                address);
+        break;
+    }
+    cJSON_Delete(status);
+}
+
+static int add_uris(struct control *control, cJSON *answer) {
     const char *address = control->line.address;
     int error = show_account_add_uris(answer, address);
     if (error)
         return fail_unlike(control, error);
-    if (!address && show_uri_address_is_any(answer_text(answer, "address")))
-        fprintf(
-            stderr,
-            "ternctl: the switch listens on every address, %s: say with --address which one devices use\n",
-            answer_text(answer, "address"));
+    if (!address)
+        remark_address(control, answer_text(answer, "address"));
     return 0;
 }
 

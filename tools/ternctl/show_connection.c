@@ -34,8 +34,8 @@ int show_connection_list(const struct show *show, const cJSON *request, const cJ
 
 int show_connection_kick(const struct show *show, const cJSON *request, const cJSON *answer) {
     uint64_t connections = answer_number(answer, "connections");
-    fprintf(show->out, "%" PRIu64 " %s of ", connections,
-            connections == 1 ? "connection is closed" : "connections are closed");
+    fprintf(show->out, "closed %" PRIu64 " %s of ", connections,
+            connections == 1 ? "connection" : "connections");
     if (answer_has(request, "device"))
         fprintf(show->out, "device %" PRIu64 " of ", answer_number(request, "device"));
     fprintf(show->out, "%s\n", answer_text(request, "name"));

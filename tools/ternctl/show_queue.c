@@ -25,7 +25,7 @@ int show_queue_show(const struct show *show, const cJSON *request, const cJSON *
 
 int show_queue_purge(const struct show *show, const cJSON *request, const cJSON *answer) {
     uint64_t entries = answer_number(answer, "entries");
-    fprintf(show->out, "%" PRIu64 " %s deleted for ", entries, entries == 1 ? "entry is" : "entries are");
+    fprintf(show->out, "deleted %" PRIu64 " %s of ", entries, entries == 1 ? "entry" : "entries");
     if (answer_has(request, "device"))
         fprintf(show->out, "device %" PRIu64 " of ", answer_number(request, "device"));
     fprintf(show->out, "%s\n", answer_text(request, "name"));

@@ -42,7 +42,7 @@ static int print_prometheus(FILE *out, const cJSON *stats) {
         fprintf(out, "# HELP tern_%s%s ", name, suffix);
         print_help(out, answer_text(item, "help"));
         fprintf(out, "\n# TYPE tern_%s%s %s\n", name, suffix, counter ? "counter" : "gauge");
-        fprintf(out, "tern_%s%s %" PRIu64 "\n", name, suffix, answer_number(item, "value"));
+        fprintf(out, "tern_%s%s %" PRId64 "\n", name, suffix, answer_signed(item, "value"));
     }
     return 0;
 }
@@ -55,13 +55,13 @@ static int print_table(const struct show *show, const cJSON *stats) {
     const cJSON *item;
     table_init(&table, "COUNTER|VALUE>|WHAT");
     cJSON_ArrayForEach(item, stats) {
-        uint64_t value = answer_number(item, "value");
+        int64_t value = answer_signed(item, "value");
         if (value == 0 && !show->all) {
             zeros++;
             continue;
         }
         table_cell(&table, "%s", answer_text(item, "name"));
-        table_cell(&table, "%" PRIu64, value);
+        table_cell(&table, "%" PRId64, value);
         table_cell(&table, "%s", answer_text(item, "help"));
     }
     int error = table_print(&table, show->out);

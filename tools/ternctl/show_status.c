@@ -47,7 +47,7 @@ static int print_shards(FILE *out, const cJSON *answer) {
     cJSON_ArrayForEach(item, answer_list(answer, "shards")) {
         table_cell(&table, "%" PRIu64, answer_number(item, "shard"));
         table_cell(&table, "%" PRIu64, answer_number(item, "connections"));
-        table_cell(&table, "%" PRIu64, answer_number(item, "messages_in_memory"));
+        table_cell(&table, "%" PRId64, answer_signed(item, "messages_in_memory"));
         table_cell(&table, "%s", join(item, "features", features, sizeof(features)));
     }
     int error = table_print(&table, out);

@@ -13,11 +13,12 @@ int show_switch_drain(const struct show *show, const cJSON *request, const cJSON
 
 int show_switch_reload(const struct show *show, const cJSON *request, const cJSON *answer) {
     (void)request;
-    uint64_t changed = answer_number(answer, "changed"), restart = answer_number(answer, "restart");
-    fprintf(show->out, "%" PRIu64 " %s changed", changed, changed == 1 ? "setting is" : "settings are");
-    if (restart)
-        fprintf(show->out, "; %" PRIu64 " more %s a restart", restart, restart == 1 ? "needs" : "need");
-    fputc('\n', show->out);
+    uint64_t changed = answer_number(answer, "changed");
+    const char *restart = answer_text(answer, "restart");
+    fprintf(show->out, "%" PRIu64 " %s changed%s%s\n", changed, changed == 1 ? "setting is" : "settings are",
+            changed ? ": " : "", answer_text(answer, "settings"));
+    if (restart[0])
+        fprintf(show->out, "the next start takes over: %s\n", restart);
     return 0;
 }
 

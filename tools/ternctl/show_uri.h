@@ -23,7 +23,7 @@ int show_uri_make(const struct show_uri *uri, char *ret_text);
 /* The address devices are told: `wanted` (HOST, HOST:PORT, an IPv6 address with or without brackets), with
  * the port of `listens` where it names none. 0; -EINVAL: it is no address. */
 int show_uri_address(const char *wanted, const char *listens, char *ret_address, size_t address_bytes);
-/* 0.0.0.0 and :: are where a switch listens, not where a device reaches it. */
+/* 0.0.0.0 or ::, which is where a switch listens, not where a device reaches it. */
 bool show_uri_address_is_any(const char *address);
 
 #endif

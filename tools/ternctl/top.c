@@ -198,7 +198,7 @@ static int print_json(FILE *out, const struct view *view, uint64_t utc_ms) {
     cJSON_AddBoolToObject(line, "ok", true);
     cJSON_AddNumberToObject(line, "time_ms", (double)utc_ms);
     cJSON_AddNumberToObject(line, "seconds", (double)(view->after.at_us - view->before.at_us) / 1e6);
-    cJSON_AddNumberToObject(line, "connections", answer_real(view->status, "connections"));
+    cJSON_AddNumberToObject(line, "connections", (double)answer_number(view->status, "connections"));
     cJSON *rates = cJSON_AddObjectToObject(line, "per_second");
     const cJSON *item;
     cJSON_ArrayForEach(item, answer_list(view->after.answer, "stats")) {
