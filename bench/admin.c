@@ -137,6 +137,10 @@ static int read_accounts(const cJSON *answer, uint32_t count, struct admin_accou
         accounts[at++].account = (uint64_t)cJSON_GetNumberValue(number);
     }
     const char *address = cJSON_GetStringValue(cJSON_GetObjectItem(answer, "address"));
+    const char *plaintext = cJSON_GetStringValue(cJSON_GetObjectItem(answer, "plaintext"));
+    ret_switch->plaintext_bytes = 0;
+    if (plaintext && admin_parse_address(plaintext, &ret_switch->plaintext, &ret_switch->plaintext_bytes) < 0)
+        return -EPROTO;
     return address ? admin_parse_address(address, &ret_switch->address, &ret_switch->address_bytes) : -EPROTO;
 }
 

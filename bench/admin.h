@@ -30,8 +30,8 @@ struct admin_account {
 
 struct admin_switch {
     uint8_t key[NOISE_KEY_BYTES];
-    struct sockaddr_storage address;
-    socklen_t address_bytes;
+    struct sockaddr_storage address, plaintext;
+    socklen_t address_bytes, plaintext_bytes; /* plaintext: 0 where it takes no unencrypted connections */
 };
 
 /* 0 or negative errno, with error set, as for all of these. */

@@ -414,7 +414,7 @@ static int fail_closed(struct end *end, int error) {
     if (linking && !end->tally->failed)
         end->tally->unreachable = true;
     if (error == -ECONNRESET)
-        return fail_with(end, error, "the switch closed the connection %s", linking ? "while linking" : "");
+        return fail_with(end, error, "the switch closed the connection%s", linking ? " while linking" : "");
     return fail_with(end, error, "the connection broke: %s", strerror(-error));
 }
 

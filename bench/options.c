@@ -32,8 +32,7 @@ static const struct argp_option table[] = {
      1},
     {"json", KEY_JSON, "FILE", 0, "write figures, settings and machine to FILE", 1},
     {"admin", KEY_ADMIN, "SOCKET", 0, "admin socket of a running switch (default: start one for the run)", 2},
-    {"plaintext", KEY_PLAINTEXT, "ADDR:PORT", 0,
-     "connect unencrypted to this plaintext address of the switch; its own switch listens there", 2},
+    {"plaintext", KEY_PLAINTEXT, NULL, 0, "connect unencrypted, to the switch's plaintext listener", 2},
     {"switch-shards", KEY_SWITCH_SHARDS, "N", 0, "shards of the switch that is started for the run", 2},
     {"switch-cores", KEY_SWITCH_CORES, "LIST", 0, "cores of the switch that is started for the run", 2},
     {0},
@@ -94,7 +93,7 @@ static error_t parse(int key, char *value, struct argp_state *state) {
         options->admin = value;
         return 0;
     case KEY_PLAINTEXT:
-        options->plaintext = value;
+        options->plaintext = true;
         return 0;
     case KEY_JSON:
         options->json = value;

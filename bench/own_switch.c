@@ -95,8 +95,9 @@ static int start(struct own_switch *own, const struct own_switch_setup *setup, c
     const char *arguments[ARGUMENTS_MAX] = {"ternd",       "--data",  data,      "--listen",
                                             "127.0.0.1:0", "--admin", own->admin};
     uint32_t count = 7;
-    const char *const optional[][2] = {
-        {"--plaintext-listen", setup->plaintext}, {"--shards", setup->shards}, {"--cores", setup->cores}};
+    const char *const optional[][2] = {{"--plaintext-listen", setup->plaintext ? "127.0.0.1:0" : NULL},
+                                       {"--shards", setup->shards},
+                                       {"--cores", setup->cores}};
     for (uint32_t i = 0; i < sizeof(optional) / sizeof(optional[0]); i++) {
         if (!optional[i][1])
             continue;

@@ -1,11 +1,13 @@
 /* bench/own_switch.h: a throwaway switch for one run: a ternd from the same folder as ternbench, with an
  * empty store in a folder of its own, which is gone afterwards.
  *
- * Threads: one at a time; opened by the main thread, with whose end the switch ends.  Memory: the caller's.
+ * Threads: one at a time; opened by the main thread, with whose end the switch ends.  Memory: the
+ * caller's.
  */
 #ifndef TERN_BENCH_OWN_SWITCH_H
 #define TERN_BENCH_OWN_SWITCH_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -18,9 +20,9 @@ struct own_switch {
 };
 
 struct own_switch_setup {
-    const char *plaintext; /* address for unencrypted connections, or NULL */
-    const char *shards;    /* or NULL: the switch's default */
-    const char *cores;     /* or NULL */
+    bool plaintext;     /* it takes unencrypted connections, too */
+    const char *shards; /* or NULL: the switch's default */
+    const char *cores;  /* or NULL */
 };
 
 /* Returns when it is ready. 0; negative errno, what it said having been written to `errors`. */

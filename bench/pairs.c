@@ -47,7 +47,7 @@ static void on_signal(int number) {
     interrupted = 1;
 }
 
-/* --- setting up --- */
+/* --- setting up ----------------------------------------------------------------------------------------- */
 
 static int raise_descriptors(uint32_t pairs) {
     rlim_t needed = (rlim_t)pairs * 2 + DESCRIPTORS_SPARE;
@@ -100,7 +100,9 @@ static int add_accounts(struct pairs *pairs) {
         uint32_t left = wanted - pairs->accounts_added;
         uint32_t count = left < ADMIN_ACCOUNTS_MAX ? left : ADMIN_ACCOUNTS_MAX;
         progress_show(false, "adding accounts: %u of %u", pairs->accounts_added, wanted);
-        error = admin_accounts_add(&pairs->admin, pairs->prefix, count, accounts, &found);
+        char prefix[PREFIX_BYTES + 16]; /* the switch counts from 1 within a request */
+        snprintf(prefix, sizeof(prefix), "%s%u-", pairs->prefix, pairs->accounts_added / ADMIN_ACCOUNTS_MAX);
+        error = admin_accounts_add(&pairs->admin, prefix, count, accounts, &found);
         for (uint32_t i = 0; !error && i < count; i++) {
             struct end *end = end_at(pairs, pairs->accounts_added + i);
             end->account = accounts[i].account;
@@ -119,13 +121,16 @@ static int add_accounts(struct pairs *pairs) {
     memcpy(load->server_key, found.key, NOISE_KEY_BYTES);
     load->address = found.address;
     load->address_bytes = found.address_bytes;
-    if (load->plaintext &&
-        admin_parse_address(pairs->options.plaintext, &load->address, &load->address_bytes) < 0) {
-        fprintf(stderr, "ternbench: --plaintext is an address as 127.0.0.1:7441, not '%s'\n",
-                pairs->options.plaintext);
-        return EXIT_USAGE;
-    }
-    return EXIT_COMPLETE;
+    if (!load->plaintext)
+        return EXIT_COMPLETE;
+    load->address = found.plaintext;
+    load->address_bytes = found.plaintext_bytes;
+    if (found.plaintext_bytes)
+        return EXIT_COMPLETE;
+    progress_clear();
+    fprintf(stderr,
+            "ternbench: the switch takes no unencrypted connections (its setting plaintext_listen)\n");
+    return EXIT_UNREACHABLE;
 }
 
 static int create_workers(struct pairs *pairs) {
@@ -146,7 +151,7 @@ static int create_workers(struct pairs *pairs) {
     return EXIT_MISSING;
 }
 
-/* --- the run --- */
+/* --- the run -------------------------------------------------------------------------------------------- */
 
 struct watch {
     uint32_t linked;
@@ -159,8 +164,8 @@ static struct watch look(const struct pairs *pairs) {
     for (uint32_t i = 0; i < pairs->started; i++) {
         const struct worker *worker = &pairs->workers[i];
         watch.linked += atomic_load_explicit(&worker->linked, memory_order_relaxed);
-        watch.completed += atomic_load_explicit(&worker->completed,
-                                                memory_order_relaxed); /* both only to show */
+        watch.completed +=
+            atomic_load_explicit(&worker->completed, memory_order_relaxed); /* both only to show */
         bool over = atomic_load(&worker->over);
         watch.all_over &= over;
         watch.one_over |= over;
@@ -256,6 +261,9 @@ static void run_load(struct pairs *pairs) {
         atomic_compare_exchange_strong_explicit(&pairs->shared.phase, &linking, PHASE_RUN,
                                                 memory_order_release, memory_order_relaxed);
         watch_load(pairs);
+        uint64_t now_ns = end_clock_ns(), to_ns = now_ns < load->measure_to_ns ? now_ns : load->measure_to_ns;
+        if (to_ns > load->measure_from_ns)
+            pairs->result.measured_seconds = (double)(to_ns - load->measure_from_ns) / 1e9;
     }
     pairs->result.stopped = interrupted;
     atomic_store(&pairs->shared.phase, PHASE_STOP);
@@ -284,7 +292,7 @@ static int report(struct pairs *pairs) {
     return complete ? EXIT_COMPLETE : EXIT_MISSING;
 }
 
-/* --- the whole --- */
+/* --- the whole ------------------------------------------------------------------------------------------ */
 
 static int run(struct pairs *pairs) {
     int status = raise_descriptors(pairs->options.pairs);
@@ -330,7 +338,7 @@ int pairs_run(int count, char **arguments) {
     pairs.load.pairs = options->pairs;
     pairs.load.window = options->window;
     pairs.load.size_bytes = options->size_bytes;
-    pairs.load.plaintext = options->plaintext != NULL;
+    pairs.load.plaintext = options->plaintext;
     pairs.shared.load = &pairs.load;
     pairs.admin.fd = -1;
     tally_init(&pairs.tally);
@@ -339,6 +347,7 @@ int pairs_run(int count, char **arguments) {
         .tally = &pairs.tally,
         .threads = options->threads,
         .own_switch = !options->admin,
+        .switch_shards = options->switch_shards,
         .seconds = options->seconds,
         .bench_cpu_ns = RESULT_CPU_UNKNOWN,
         .switch_cpu_ns = RESULT_CPU_UNKNOWN,

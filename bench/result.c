@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "bench/machine.h"
+#include "core/version.h"
 
 static const double percents[] = {50, 90, 99, 99.9};
 #define PERCENTS (sizeof(percents) / sizeof(percents[0]))
@@ -18,7 +19,7 @@ bool result_is_complete(const struct result *result) {
 }
 
 static double per_second(const struct result *result) {
-    return result->seconds > 0 ? (double)result->tally->measured / result->seconds : 0;
+    return result->measured_seconds > 0 ? (double)result->tally->measured / result->measured_seconds : 0;
 }
 
 /* Groups of three digits, so that a figure can be read aloud: 1,234,567. */
@@ -95,7 +96,7 @@ void result_print_missing(const struct result *result, FILE *out) {
         fprintf(out, "ternbench: no message was completed in the measured time\n");
 }
 
-/* --- JSON --- */
+/* --- JSON ----------------------------------------------------------------------------------------------- */
 
 static void add_latency(cJSON *results, const char *name, const struct histogram *histogram) {
     cJSON *latency = cJSON_AddObjectToObject(results, name);
@@ -126,6 +127,7 @@ static void add_machine(cJSON *root) {
     cJSON_AddStringToObject(object, "kernel", machine.kernel);
     cJSON_AddStringToObject(object, "system", machine.system);
     cJSON *versions = cJSON_AddObjectToObject(root, "versions");
+    cJSON_AddStringToObject(versions, "tern", TERN_VERSION);
     cJSON_AddStringToObject(versions, "compiler", __VERSION__);
     cJSON_AddStringToObject(versions, "libsodium", sodium_version_string());
 }
@@ -140,6 +142,8 @@ static void add_settings(cJSON *root, const struct result *result) {
     cJSON_AddNumberToObject(settings, "threads", result->threads);
     cJSON_AddBoolToObject(settings, "encrypted", !load->plaintext);
     cJSON_AddBoolToObject(settings, "own_switch", result->own_switch);
+    if (result->switch_shards)
+        cJSON_AddStringToObject(settings, "switch_shards", result->switch_shards);
 }
 
 static cJSON *as_json(const struct result *result) {
@@ -155,6 +159,7 @@ static cJSON *as_json(const struct result *result) {
     cJSON *results = cJSON_AddObjectToObject(root, "results");
     cJSON_AddBoolToObject(results, "complete", result_is_complete(result));
     cJSON_AddNumberToObject(results, "messages_per_s", per_second(result));
+    cJSON_AddNumberToObject(results, "measured_s", result->measured_seconds);
     cJSON_AddNumberToObject(results, "link_s", result->link_seconds);
     add_cpu(results, "switch_cpu_s", result->switch_cpu_ns);
     add_cpu(results, "bench_cpu_s", result->bench_cpu_ns);

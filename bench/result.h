@@ -19,8 +19,10 @@ struct result {
     const struct tally *tally; /* of all threads */
     uint32_t threads;
     bool own_switch;
+    const char *switch_shards;            /* as asked for; NULL: its default */
     bool stopped;                         /* before the time was over */
-    double seconds;                       /* measured */
+    double seconds;                       /* to be measured */
+    double measured_seconds;              /* less where it was stopped before the end; 0: nothing was */
     double link_seconds;                  /* from the first connection to the last welcome */
     uint64_t bench_cpu_ns, switch_cpu_ns; /* in the measured time, or RESULT_CPU_UNKNOWN */
 };

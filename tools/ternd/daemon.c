@@ -284,3 +284,8 @@ void daemon_address(const struct daemon *daemon, char *ret_text, size_t text_byt
     else
         snprintf(ret_text, text_bytes, "%s", listener);
 }
+
+const char *daemon_plaintext_address(const struct daemon *daemon) {
+    return loop_group_address(daemon->group,
+                              config_list_count(daemon->config->listen, daemon->config->listen_count));
+}

@@ -61,6 +61,8 @@ void daemon_post(struct daemon *daemon, uint32_t party, struct request *request)
 void daemon_drain(struct daemon *daemon);
 /* ADDR:PORT for link URIs. */
 void daemon_address(const struct daemon *daemon, char *ret_text, size_t text_bytes);
+/* ADDR:PORT of the first unencrypted listener; NULL: there is none. */
+const char *daemon_plaintext_address(const struct daemon *daemon);
 uint64_t daemon_now_ms(void); /* monotonic */
 
 #endif
