@@ -21,7 +21,9 @@
 #include "tools/ternd/reload.h"
 #include "tools/ternd/signals.h"
 
-#define KEPT_MS 1           /* notes wait for room in a lane: nobody rings when there is some */
+#define KEPT_MS 1 /* notes wait for room in a lane: nobody rings when there is some */
+#define PREDECESSOR_MS 2000
+#define PREDECESSOR_LOOK_MS 50
 #define LAST_ANSWERS_MS 500 /* for peers to take what the daemon says at its end */
 #define MS_PER_S 1000
 #define NANOSECONDS_PER_MS 1000000
@@ -72,6 +74,15 @@ static int count_parties(struct daemon *daemon, char *ret_error, size_t error_by
     return lanes_create(daemon->party + 1, (uint32_t)config->lane_slots, &daemon->lanes);
 }
 
+/* A switch that was killed a moment ago may still hold the folder and the port: the kernel takes its rings
+ * down after it. True: try once more. */
+static bool wait_for_predecessor(int error, uint64_t until_ms) {
+    if ((error != -EBUSY && error != -EADDRINUSE) || daemon_now_ms() >= until_ms)
+        return false;
+    nanosleep(&(struct timespec){.tv_nsec = PREDECESSOR_LOOK_MS * NANOSECONDS_PER_MS}, NULL);
+    return true;
+}
+
 static int open_store(struct daemon *daemon, char *ret_error, size_t error_bytes) {
     struct store_setup setup = {.folder = daemon->config->data,
                                 .config = daemon->config,
@@ -80,7 +91,12 @@ static int open_store(struct daemon *daemon, char *ret_error, size_t error_bytes
                                 .stats = daemon->stats + daemon->shards,
                                 .ring = ring,
                                 .ring_context = daemon};
-    return store_open(&setup, &daemon->store, ret_error, error_bytes);
+    uint64_t until_ms = daemon_now_ms() + PREDECESSOR_MS;
+    int error;
+    do
+        error = store_open(&setup, &daemon->store, ret_error, error_bytes);
+    while (wait_for_predecessor(error, until_ms));
+    return error;
 }
 
 static int open_group(struct daemon *daemon, char *ret_error, size_t error_bytes) {
@@ -95,7 +111,11 @@ static int open_group(struct daemon *daemon, char *ret_error, size_t error_bytes
                                .store = daemon->store,
                                .ring = ring,
                                .ring_context = daemon};
-    int error = loop_group_create(&setup, &daemon->group, ret_error, error_bytes);
+    uint64_t until_ms = daemon_now_ms() + PREDECESSOR_MS;
+    int error;
+    do
+        error = loop_group_create(&setup, &daemon->group, ret_error, error_bytes);
+    while (wait_for_predecessor(error, until_ms));
     sodium_memzero(secret, sizeof(secret));
     return error;
 }
