@@ -29,12 +29,15 @@ static int print_sample(void) {
 }
 
 static void announce(const struct daemon *daemon) {
+    const struct config *config = daemon->config;
+    uint32_t encrypted = config_list_count(config->listen, config->listen_count);
     const char *address;
-    for (uint32_t i = 0; (address = loop_group_address(daemon->group, i)); i++)
-        port_log("listening address=%s", address);
-    for (uint32_t i = 0; i < daemon->config->plaintext_listen_count; i++)
-        port_log("plaintext_listener address=%s warning=\"not encrypted, for benchmarks only\"",
-                 daemon->config->plaintext_listen[i]);
+    for (uint32_t i = 0; (address = loop_group_address(daemon->group, i)); i++) {
+        if (i < encrypted)
+            port_log("listening address=%s", address);
+        else
+            port_log("listening address=%s warning=\"not encrypted: for benchmarks only\"", address);
+    }
     port_log("ready version=" TERN_VERSION " shards=%u stores=%u admin=%s", daemon->shards, daemon->stores,
              daemon->admin_path);
     printf("ready %s\n", loop_group_address(daemon->group, 0));
