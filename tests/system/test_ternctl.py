@@ -217,7 +217,7 @@ def a_reload_says_what_changed(world):
     switch.settings.update(ping_s=40, buffers=1024)
     switch.write_config()
     answer = switch.ctl("reload")
-    check_equal((answer["changed"], answer["settings"], answer["restart"]), (1, "ping_s", "buffers"), "the reload")
+    check_equal((answer["changed_settings"], answer["restart_settings"]), ("ping_s", "buffers"), "the reload")
     switch.settings["ping_s"] = "many"
     switch.write_config()
     expect(switch, "failed", "reload")

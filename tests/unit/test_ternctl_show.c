@@ -172,10 +172,14 @@ Test(show, what_cannot_be_undone_says_what_it_did) {
     expect("connection kick bob 2", "{\"ok\":true,\"connections\":1}\n", 0,
            "closed 1 connection of device 2 of bob\n");
     expect("drain", "{\"ok\":true}\n", 0, "the switch is drained and ends\n");
-    expect("reload", "{\"ok\":true,\"changed\":0,\"settings\":\"\",\"restart\":\"\"}\n", 0,
-           "0 settings are changed\n");
-    expect("reload", "{\"ok\":true,\"changed\":1,\"settings\":\"ping_s\",\"restart\":\"data shards\"}\n", 0,
-           "1 setting is changed: ping_s\nthe next start takes over: data shards\n");
+    expect("reload",
+           "{\"ok\":true,\"changed\":0,\"changed_settings\":\"\",\"restart\":0,"
+           "\"restart_settings\":\"\"}\n",
+           0, "0 settings are changed\n");
+    expect("reload",
+           "{\"ok\":true,\"changed\":1,\"changed_settings\":\"ping_s\",\"restart\":2,"
+           "\"restart_settings\":\"data shards\"}\n",
+           0, "1 setting is changed: ping_s\nthe next start takes over: data shards\n");
     expect("store check", "{\"ok\":true,\"records\":9}\n", 0, "9 records read: all are well\n");
     expect("store backup /srv/x", "{\"ok\":true}\n", 0, "the store is copied to /srv/x\n");
     expect_asked("{\"command\":\"store backup\",\"folder\":\"/srv/x\"}");

@@ -14,9 +14,9 @@ int show_switch_drain(const struct show *show, const cJSON *request, const cJSON
 int show_switch_reload(const struct show *show, const cJSON *request, const cJSON *answer) {
     (void)request;
     uint64_t changed = answer_number(answer, "changed");
-    const char *restart = answer_text(answer, "restart");
+    const char *restart = answer_text(answer, "restart_settings");
     fprintf(show->out, "%" PRIu64 " %s changed%s%s\n", changed, changed == 1 ? "setting is" : "settings are",
-            changed ? ": " : "", answer_text(answer, "settings"));
+            changed ? ": " : "", answer_text(answer, "changed_settings"));
     if (restart[0])
         fprintf(show->out, "the next start takes over: %s\n", restart);
     return 0;
