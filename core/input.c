@@ -57,6 +57,36 @@ static void pause_input(struct session *session) {
     port_input_pause(session->shard, session->conn);
 }
 
+/* The frames of a chunk are worked off before its raw bytes, which follow them. */
+static int copy_chunk(struct shard *shard, struct chunk *chunk) {
+    uint8_t *from = chunk->pos < chunk->frames_end ? chunk->pos : chunk->raw;
+    struct buf *heap = buf_create(shard->index, (uint32_t)(chunk->end - from));
+    if (!heap)
+        return -ENOMEM;
+    memcpy(heap->data, from, (size_t)(chunk->end - from));
+    size_t frames_bytes = (size_t)(chunk->frames_end - chunk->pos);
+    size_t skipped = (size_t)(chunk->raw - from);
+    chunk->pos = heap->data;
+    chunk->frames_end = heap->data + frames_bytes;
+    chunk->raw = heap->data + skipped;
+    chunk->end = heap->data + heap->capacity;
+    buf_drop(shard, chunk->buf);
+    chunk->buf = heap;
+    return 0;
+}
+
+/* Where receive buffers are scarce, what waits moves into memory of its own, so that peers whose input waits
+ * take none from others. Bounded: a session that waits is not read. */
+static void copy_waiting(struct session *session) {
+    if (!session->waiting_lent)
+        return;
+    for (struct chunk *chunk = session->waiting; chunk; chunk = chunk->next) {
+        if (chunk->buf->kind == BUF_RING && copy_chunk(session->shard, chunk) < 0)
+            return; /* the receive buffers stay lent a little longer */
+    }
+    session->waiting_lent = false;
+}
+
 /* Who was first this time is last the next: what room there is goes round. */
 void input_resume_all(struct shard *shard) {
     struct session *last = shard->paused_tail;
@@ -70,6 +100,10 @@ void input_resume_all(struct shard *shard) {
         paused_unlink(first);
         paused_append(first);
     }
+    if (!first || !port_bufs_scarce(shard))
+        return;
+    for (struct session *session = shard->paused_head; session; session = session->paused_next)
+        copy_waiting(session);
 }
 
 /* --- units ---------------------------------------------------------------------------------------------- */
@@ -222,6 +256,7 @@ static int append_waiting(struct session *session, const struct chunk *chunk) {
     else
         session->waiting = kept;
     session->waiting_tail = kept;
+    session->waiting_lent = session->waiting_lent || kept->buf->kind == BUF_RING;
     return 0;
 }
 
@@ -320,6 +355,7 @@ static int wait_before(struct session *session, const struct chunk *chunk) {
     *kept = *chunk;
     kept->next = session->waiting;
     session->waiting = kept;
+    session->waiting_lent = session->waiting_lent || kept->buf->kind == BUF_RING;
     if (!session->waiting_tail)
         session->waiting_tail = kept;
     return 0;

@@ -70,6 +70,7 @@ struct session {
     bool keyed;  /* records flow */
     bool moving; /* the first frame said that its home is elsewhere */
     bool paused;
+    bool waiting_lent; /* some of what waits may lie in receive buffers */
     struct session *paused_next, *paused_prev;
     uint32_t marks_left; /* MARK frames it may send at once */
     uint64_t marks_ms;   /* when that was reckoned */
