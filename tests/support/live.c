@@ -217,7 +217,7 @@ static uint32_t payload_bytes(const struct client *client, uint64_t from, uint64
                                  : sizes[(account_hash(from * 1000003 + number) >> 8) % 8];
 }
 
-static void fill_payload(uint64_t from, uint64_t number, uint8_t *payload, uint32_t bytes) {
+void client_payload(uint64_t from, uint64_t number, uint8_t *payload, uint32_t bytes) {
     uint64_t seed = account_hash(from * 1000003 + number);
     for (uint32_t i = 0; i < bytes; i++)
         payload[i] = (uint8_t)((seed >> (i % 8 * 8)) ^ (i >> 3));
@@ -234,7 +234,7 @@ static void take_message(struct client *client, const struct frame *frame) {
                  (unsigned long long)message.id.number, (unsigned long long)client->received);
     client->received = message.id.number;
     uint32_t bytes = payload_bytes(client, message.id.from, message.id.number);
-    fill_payload(message.id.from, message.id.number, expected, bytes);
+    client_payload(message.id.from, message.id.number, expected, bytes);
     cr_assert_eq(message.payload_bytes, bytes);
     cr_assert_eq(memcmp(message.payload, expected, bytes), 0, "payload of message %llu",
                  (unsigned long long)message.id.number);
@@ -370,7 +370,7 @@ void client_send(struct client *client, uint64_t count) {
     for (; count > 0 && peer_put_bytes(client->peer) < UNSENT_BYTES_MAX; count--) {
         struct frame_message message = {.id = {.to = client->to, .number = client->next}, .payload = payload};
         message.payload_bytes = payload_bytes(client, client->account, client->next);
-        fill_payload(client->account, client->next, payload, message.payload_bytes);
+        client_payload(client->account, client->next, payload, message.payload_bytes);
         uint8_t *space = peer_put_space(client->peer, FRAME_MESSAGE_BYTES + message.payload_bytes);
         cr_assert_not_null(space);
         peer_put_done(client->peer, frame_write_message(space, &message));

@@ -73,6 +73,8 @@ struct client {
 void client_make(struct client *client, struct live *live);
 /* Connects and waits for WELCOME. */
 void client_open(struct client *client, int receive_bytes);
+/* What message `number` of account `from` carries. */
+void client_payload(uint64_t from, uint64_t number, uint8_t *payload, uint32_t bytes);
 /* Queues `count` messages. */
 void client_send(struct client *client, uint64_t count);
 /* Moves bytes of all these clients for a while: until done(context), or fails the test after wait_ms. */
