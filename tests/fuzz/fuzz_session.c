@@ -191,6 +191,14 @@ static void expect_good(struct pair *good) {
     must(!good->broken && good->pongs == before + 1);
 }
 
+/* Both accounts get a device that is always away: copies, gates and queues. */
+static void add_second_devices(void) {
+    for (uint64_t account = 1; account <= 2; account++) {
+        struct device_record record = {.account = account, .device = 2};
+        must(shard_load_device(one.shard, &record) == 0);
+    }
+}
+
 /* Every close has one reason, and is counted under it. */
 static uint64_t count_closed(void) {
     uint64_t sum = 0;
@@ -214,9 +222,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     one.config.payload_bytes_max = 600;
     one.bufs_scarce = data[1] & 1;
     one.store_full = data[1] & 2;
+    one.store_broken = data[1] & 8;
     one_shard_start();
     one_shard_account("bad", publics[BAD]);
     one_shard_account("good", publics[GOOD]);
+    if (data[1] & 16)
+        add_second_devices();
     struct pair good;
     one_shard_accept(GOOD, true); /* in plaintext: that is faster */
     open_peer(&good, GOOD, HELLO_PLAINTEXT);
@@ -229,6 +240,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     one_shard_cut(BAD, data[1] & 4 ? ECONNRESET : 0);
     must(!one.conns[BAD].used && count_closed() == 1);
     expect_good(&good);
+    one.store_broken = false;
     one_shard_end();
     peer_destroy(good.peer);
     return 0;

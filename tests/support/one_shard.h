@@ -50,7 +50,9 @@ struct one_shard {
     struct one_conn conns[ONE_CONNS_MAX];
     struct one_entry *entries; /* in the order of account, device, seq */
     size_t entry_count, entry_capacity;
-    bool store_full, bufs_scarce;
+    bool store_full;   /* takes no messages */
+    bool store_broken; /* takes nothing */
+    bool bufs_scarce;
 };
 
 static struct one_shard one;
@@ -155,6 +157,8 @@ uint32_t port_directory_party(const struct shard *shard) {
 }
 
 static int one_put(const struct note *note) {
+    if (one.store_broken)
+        return -EIO;
     if (one.store_full && note->put.frame[2] == FRAME_MESSAGE)
         return -ENOSPC;
     if (one.entry_count == one.entry_capacity) {
