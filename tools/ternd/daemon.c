@@ -74,15 +74,6 @@ static int count_parties(struct daemon *daemon, char *ret_error, size_t error_by
     return lanes_create(daemon->party + 1, (uint32_t)config->lane_slots, &daemon->lanes);
 }
 
-/* A switch that was killed a moment ago may still hold the folder and the port: the kernel takes its rings
- * down after it. True: try once more. */
-static bool wait_for_predecessor(int error, uint64_t until_ms) {
-    if ((error != -EBUSY && error != -EADDRINUSE) || daemon_now_ms() >= until_ms)
-        return false;
-    nanosleep(&(struct timespec){.tv_nsec = PREDECESSOR_LOOK_MS * NANOSECONDS_PER_MS}, NULL);
-    return true;
-}
-
 static int open_store(struct daemon *daemon, char *ret_error, size_t error_bytes) {
     struct store_setup setup = {.folder = daemon->config->data,
                                 .config = daemon->config,
@@ -92,10 +83,13 @@ static int open_store(struct daemon *daemon, char *ret_error, size_t error_bytes
                                 .ring = ring,
                                 .ring_context = daemon};
     uint64_t until_ms = daemon_now_ms() + PREDECESSOR_MS;
-    int error;
-    do
+    int error = store_open(&setup, &daemon->store, ret_error, error_bytes);
+    /* A switch that was killed a moment ago may still hold the folder: the kernel takes its rings down after
+     * it. */
+    while (error == -EBUSY && daemon_now_ms() < until_ms) {
+        nanosleep(&(struct timespec){.tv_nsec = PREDECESSOR_LOOK_MS * NANOSECONDS_PER_MS}, NULL);
         error = store_open(&setup, &daemon->store, ret_error, error_bytes);
-    while (wait_for_predecessor(error, until_ms));
+    }
     return error;
 }
 
@@ -111,11 +105,7 @@ static int open_group(struct daemon *daemon, char *ret_error, size_t error_bytes
                                .store = daemon->store,
                                .ring = ring,
                                .ring_context = daemon};
-    uint64_t until_ms = daemon_now_ms() + PREDECESSOR_MS;
-    int error;
-    do
-        error = loop_group_create(&setup, &daemon->group, ret_error, error_bytes);
-    while (wait_for_predecessor(error, until_ms));
+    int error = loop_group_create(&setup, &daemon->group, ret_error, error_bytes);
     sodium_memzero(secret, sizeof(secret));
     return error;
 }
