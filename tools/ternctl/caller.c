@@ -249,17 +249,18 @@ static cJSON *rows_of(cJSON *answer) {
     return NULL;
 }
 
-/* Says where the next page begins: after the last row, which is known by its "id", or else by its
- * "account". */
+/* Says where the next page begins: after the last row, which is known by its "id", or else by its "account".
+ * Both rise through a list, or it would never end. */
 static int set_after(struct caller *caller, cJSON *request, const cJSON *rows) {
     const cJSON *last = cJSON_GetArrayItem(rows, cJSON_GetArraySize(rows) - 1);
-    const cJSON *id = cJSON_GetObjectItem(last, "id");
-    cJSON *after = cJSON_Duplicate(id ? id : cJSON_GetObjectItem(last, "account"), true);
-    if (!after)
+    const cJSON *id = cJSON_GetObjectItem(last, "id"), *before = cJSON_GetObjectItem(request, "after");
+    const cJSON *place = id ? id : cJSON_GetObjectItem(last, "account");
+    if (!cJSON_IsNumber(place) || (before && before->valuedouble >= place->valuedouble))
         return fail(caller, -EPROTO, "the switch at %s has more rows but does not say after which",
                     caller->path);
+    double after = place->valuedouble;
     cJSON_DeleteItemFromObject(request, "after");
-    return cJSON_AddItemToObject(request, "after", after) ? 0 : fail(caller, -ENOMEM, "no memory");
+    return cJSON_AddNumberToObject(request, "after", after) ? 0 : fail(caller, -ENOMEM, "no memory");
 }
 
 /* Puts the next page behind the rows there are. */
