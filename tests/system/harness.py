@@ -1,4 +1,5 @@
-"""What every system test stands on: real switches and real clients in a folder of their own, ended whatever happens.
+"""What every system test stands on: real switches and real clients in a folder of their own, ended whatever
+happens.
 
 A test file holds functions marked @test and ends with main():
 
@@ -10,17 +11,19 @@ A test file holds functions marked @test and ends with main():
         alice, bob = world.linked(switch, "alice", "bob")
         alice.run("send", "bob", "hello", "--wait", "sent")
 
-Each test gets a World: a folder and the processes in it. When a test ends, well or not, every process it left is ended
-by its process id; a switch that is still up has to drain and exit with 0. A sanitizer report of any process fails
-the test. Of a failed test the end of every process's output is printed.
+Each test gets a World: a folder and the processes in it. When a test ends, well or not, every process it left
+is ended by its process id; a switch that is still up has to drain and exit with 0. A sanitizer report of any
+process fails the test. Of a failed test the end of every process's output is printed.
 
-From the environment: TERN_BUILD is the folder of the programs under test (sanitizers), TERN_RELEASE that of the release
-build, for tests under load. By hand: TERN_BUILD=build/asan TERN_RELEASE=build python3 tests/system/test_X.py [NAME].
+From the environment: TERN_BUILD is the folder of the programs under test (sanitizers), TERN_RELEASE that of
+the release build, for tests under load. By hand:
+TERN_BUILD=build/asan TERN_RELEASE=build python3 tests/system/test_X.py [NAME]
 """
 import atexit
 import glob
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -37,7 +40,7 @@ START_S = 20.0
 STOP_S = 20.0
 COMMAND_S = 30.0
 LOG_LINES_MAX = 25
-REPORTS_MAX = 12 # of programs other than switches
+REPORTS_MAX = 12  # of programs other than switches
 
 sys.dont_write_bytecode = True
 
@@ -72,7 +75,9 @@ def until(condition, seconds, what, every_s=0.02):
         if value:
             return value
         if time.monotonic() > deadline:
-            raise Failure("waited %.1f s for this in vain: %s" % (seconds, what() if callable(what) else what))
+            raise Failure(
+                "waited %.1f s for this in vain: %s" % (seconds, what() if callable(what) else what)
+            )
         time.sleep(every_s)
 
 
@@ -85,9 +90,14 @@ class Process:
         stem = os.path.join(world.folder, "%02d-%s" % (world.serial, name))
         self.out_path, self.err_path = stem + ".out", stem + ".err"
         with open(self.out_path, "wb") as out, open(self.err_path, "wb") as err:
-            self.popen = subprocess.Popen(command, stdin=stdin if stdin is not None else subprocess.DEVNULL, stdout=out,
-                                          stderr=err, cwd=world.folder,
-                                          env=dict(world.environment, **(environment or {})))
+            self.popen = subprocess.Popen(
+                command,
+                stdin=stdin if stdin is not None else subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                cwd=world.folder,
+                env=dict(world.environment, **(environment or {})),
+            )
         self.pid = self.popen.pid
         world.processes.append(self)
 
@@ -118,7 +128,9 @@ class Process:
         try:
             return self.popen.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
-            raise Failure("%s did not end within %.0f s: %s" % (self.name, seconds, " ".join(self.command))) from None
+            raise Failure(
+                "%s did not end within %.0f s: %s" % (self.name, seconds, " ".join(self.command))
+            ) from None
 
     def stop(self, seconds=STOP_S):
         """SIGTERM, and waits for the end; returns the exit status."""
@@ -128,11 +140,14 @@ class Process:
     def expect_code(self, code, seconds=COMMAND_S):
         got = self.wait(seconds)
         if got != code:
-            raise Failure("%s exited with %d, not %d: %s\n%s" % (self.name, got, code, " ".join(self.command), self.err()))
+            raise Failure(
+                "%s exited with %d, not %d: %s\n%s"
+                % (self.name, got, code, " ".join(self.command), self.err())
+            )
 
     def report(self):
         status = "running" if self.running() else "exit %s" % self.code()
-        lines = ["--- %s (%s): %s" % (self.name, status, " ".join(self.command))]
+        lines = ["--- %s (%s): %.250s" % (self.name, status, " ".join(self.command))]
         for what, data in (("out", self.out().decode("utf-8", "replace")), ("err", self.err())):
             tail = data.splitlines()[-LOG_LINES_MAX:]
             lines += ["    %s: %.300s" % (what, line) for line in tail]
@@ -159,8 +174,15 @@ class Switch:
 
     def command(self):
         self.write_config()
-        command = self.command_prefix + [os.path.join(self.build, "ternd"), "--config", self.config, "--data", self.data,
-                                         "--admin", self.admin]
+        command = self.command_prefix + [
+            os.path.join(self.build, "ternd"),
+            "--config",
+            self.config,
+            "--data",
+            self.data,
+            "--admin",
+            self.admin,
+        ]
         for address in self.listen:
             command += ["--listen", address]
         return command + self.options
@@ -181,12 +203,16 @@ class Switch:
     def wait_ready(self, seconds=START_S):
         def ready():
             if not self.process.running():
-                raise Failure("%s ended with %s before it was ready\n%s" % (self.name, self.process.code(),
-                                                                          self.process.err()[-2000:]))
+                values = self.name, self.process.code(), self.process.err()[-2000:]
+                raise Failure("%s ended with %s before it was ready\n%s" % values)
             return self.ready_addresses()
-        self.addresses = until(ready, seconds, "the ready line of " + self.name)
-        # The next start takes the same ports, so that clients find the switch again.
-        self.listen = self.addresses[:len(self.listen)]
+
+        until(ready, seconds, "the ready line of " + self.name)
+        # The ready line has the first address, the log has them all. The next start takes the same ports, so
+        # that clients find the switch again.
+        self.addresses = re.findall(r" listening address=(\S+)", self.process.err())
+        check_equal(self.addresses[0], self.ready_addresses()[0], "address of the ready line")
+        self.listen = self.addresses[: len(self.listen)]
 
     @property
     def port(self):
@@ -212,7 +238,9 @@ class Switch:
     def stop(self):
         """SIGTERM: drains. Fails unless it exits with 0."""
         code = self.process.stop()
-        check(code == 0, "%s exited with %d when told to drain\n%s", self.name, code, self.process.err()[-2000:])
+        check(
+            code == 0, "%s exited with %d when told to drain\n%s", self.name, code, self.process.err()[-2000:]
+        )
 
     def restart(self):
         """Starts it again at the same address after kill() or stop()."""
@@ -220,8 +248,12 @@ class Switch:
 
     def ctl_raw(self, *arguments, seconds=COMMAND_S):
         """ternctl as typed: the finished process."""
-        process = Process(self.world, "ternctl", [os.path.join(self.build, "ternctl"), "--admin", self.admin] +
-                          [str(argument) for argument in arguments])
+        process = Process(
+            self.world,
+            "ternctl",
+            [os.path.join(self.build, "ternctl"), "--admin", self.admin]
+            + [str(argument) for argument in arguments],
+        )
         process.wait(seconds)
         return process
 
@@ -229,8 +261,10 @@ class Switch:
         """ternctl --json: what it answered. Fails unless it exits with 0."""
         process = self.ctl_raw("--json", *arguments, seconds=seconds)
         if process.code() != 0:
-            raise Failure("ternctl %s exited with %d: %s%s" % (" ".join(map(str, arguments)), process.code(),
-                                                              process.out().decode(), process.err()))
+            raise Failure(
+                "ternctl %s exited with %d: %s%s"
+                % (" ".join(map(str, arguments)), process.code(), process.out().decode(), process.err())
+            )
         return json.loads(process.out().decode())
 
     def account(self, name):
@@ -251,14 +285,22 @@ class Switch:
         counters = answer.get("stats", answer.get("counters", answer))
         if isinstance(counters, list):
             return {row["name"]: int(row["value"]) for row in counters}
-        return {name: int(value["value"] if isinstance(value, dict) else value) for name, value in counters.items()
-                if name != "ok"}
+        return {
+            name: int(value["value"] if isinstance(value, dict) else value)
+            for name, value in counters.items()
+            if name != "ok"
+        }
 
     def stat(self, name):
         return self.stats()[name]
 
     def wait_stat(self, name, least, seconds=10.0):
-        until(lambda: self.stat(name) >= least, seconds, lambda: "%s >= %d, it is %d" % (name, least, self.stat(name)), 0.1)
+        until(
+            lambda: self.stat(name) >= least,
+            seconds,
+            lambda: "%s >= %d, it is %d" % (name, least, self.stat(name)),
+            0.1,
+        )
 
 
 class Client:
@@ -268,10 +310,13 @@ class Client:
         self.world, self.name, self.build = world, name, build
         self.home = os.path.join(world.folder, "home-" + name)
 
-    def start(self, *arguments, stdin=None, environment=None):
+    def command(self, *arguments):
+        words = [str(argument) for argument in arguments]
+        return [os.path.join(self.build, "tern"), "--home", self.home] + words
+
+    def start(self, *arguments, stdin=None):
         """tern in the background."""
-        command = [os.path.join(self.build, "tern"), "--home", self.home] + [str(argument) for argument in arguments]
-        return Process(self.world, "tern-" + self.name, command, stdin=stdin, environment=environment)
+        return Process(self.world, "tern-" + self.name, self.command(*arguments), stdin=stdin)
 
     def run(self, *arguments, stdin=None, code=0, seconds=COMMAND_S):
         """tern in the foreground; fails unless it exits with `code`, returns the finished process."""
@@ -291,7 +336,7 @@ class World:
     def __init__(self, name, build=None):
         self.folder = tempfile.mkdtemp(prefix="t-", dir=os.environ.get("TMPDIR"))
         self.name, self.build = name, build or ASAN
-        self.processes, self.switches, self.serial = [], [], 0
+        self.processes, self.switches, self.terminals, self.serial = [], [], [], 0
         self.environment = dict(os.environ)
         # Nothing of the machine's or the caller's own clients is touched.
         for variable in ("XDG_DATA_HOME", "HOME"):
@@ -312,8 +357,17 @@ class World:
     def sanitizer_reports(self):
         return sorted(glob.glob(self.reports + "*"))
 
-    def switch(self, name="switch", build=None, shards=1, listen=("127.0.0.1:0",), start=True, command_prefix=(),
-               options=(), **settings):
+    def switch(
+        self,
+        name="switch",
+        build=None,
+        shards=1,
+        listen=("127.0.0.1:0",),
+        start=True,
+        command_prefix=(),
+        options=(),
+        **settings
+    ):
         """A ternd. Settings go into its configuration file."""
         options = ["--shards", str(shards)] + list(options)
         switch = Switch(self, name, build or self.build, list(listen), settings, command_prefix, options)
@@ -349,6 +403,9 @@ class World:
     def end_processes(self):
         """Ends what is left, by process id. Returns what is wrong with how the switches ended."""
         wrong = []
+        for terminal in self.terminals:
+            terminal.kill()
+        self.terminals = []
         for process in self.processes:
             if process not in [switch.process for switch in self.switches]:
                 process.kill()
@@ -366,7 +423,9 @@ class World:
         return wrong
 
     def report(self):
-        switches = [process for process in self.processes if process.name in {switch.name for switch in self.switches}]
+        switches = [
+            process for process in self.processes if process.name in {switch.name for switch in self.switches}
+        ]
         others = [process for process in self.processes if process not in switches]
         return "\n".join(process.report() for process in switches + others[-REPORTS_MAX:])
 
@@ -377,7 +436,7 @@ class World:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-# --- running the tests of a file ------------------------------------------------------------------------------------
+# --- running the tests of a file ----------------------------------------------------------------------------
 
 _tests = []
 _world = None
@@ -385,16 +444,18 @@ _world = None
 
 def test(function=None, *, build=None):
     """Marks a test. build="release": the world's programs are the release build's."""
+
     def mark(marked):
         _tests.append((marked, RELEASE if build == "release" else ASAN))
         return marked
+
     return mark(function) if function else mark
 
 
 def _end_world():
     global _world
     if _world:
-        for process in _world.processes:
+        for process in _world.terminals + _world.processes:
             process.kill()
         _world.remove()
         _world = None
@@ -413,7 +474,9 @@ def _run(function, build):
     except Failure as failure:
         verdict, reason = "not ok", str(failure)
         where = traceback.extract_tb(failure.__traceback__)
-        reason += "".join("\n    at %s:%d" % (os.path.basename(frame.filename), frame.lineno) for frame in where[1:])
+        reason += "".join(
+            "\n    at %s:%d" % (os.path.basename(frame.filename), frame.lineno) for frame in where[1:]
+        )
     except Exception:  # pylint: disable=broad-except # whatever a test throws, the next one runs
         verdict, reason = "not ok", traceback.format_exc()
     wrong = world.end_processes()
@@ -431,7 +494,7 @@ def _run(function, build):
 
 
 def _without_address_randomisation():
-    """Some kernels place mappings where the sanitizers keep their shadow; the runner has done this already."""
+    """Some kernels place mappings where the sanitizers keep their shadow. The runner has done this."""
     if os.environ.get("TERN_TESTS_FIXED") or not shutil.which("setarch"):
         return
     os.environ["TERN_TESTS_FIXED"] = "1"
@@ -440,10 +503,14 @@ def _without_address_randomisation():
 
 
 def main(*needed):
-    """Runs the tests of the file, or those whose names contain the argument. `needed`: programs it can't do without."""
+    """Runs the tests of the file, or those whose names contain the argument. `needed`: programs it can't do
+    without."""
     _without_address_randomisation()
-    missing = [name for name in needed or ("ternd", "ternctl", "tern")
-               if not os.access(os.path.join(ASAN, name), os.X_OK)]
+    missing = [
+        name
+        for name in needed or ("ternd", "ternctl", "tern")
+        if not os.access(os.path.join(ASAN, name), os.X_OK)
+    ]
     if missing:
         print("not ok start %s is not in %s" % (", ".join(missing), ASAN))
         sys.exit(1)
