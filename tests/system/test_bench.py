@@ -1,0 +1,51 @@
+"""ternbench checks what it measures: it ends with 0 only when every message came once and every receipt was
+seen."""
+import json
+import os
+import time
+
+from harness import Process, check, main, test, until
+
+
+def bench(world, switch, *arguments):
+    return Process(
+        world,
+        "ternbench",
+        [os.path.join(switch.build, "ternbench"), "pairs", "--admin", switch.admin]
+        + [str(argument) for argument in arguments],
+    )
+
+
+@test(build="release")
+def pairs_complete(world):
+    switch = world.switch(shards=2)
+    result = world.file("result.json")
+    running = bench(
+        world, switch, "--pairs", 50, "--window", 8, "--size", 200, "--seconds", 3, "--json", result
+    )
+    running.expect_code(0, 60)
+    with open(result, encoding="utf-8") as file:
+        text = json.dumps(json.load(file))
+    check("latency" in text or "us" in text, "no latencies in %s", text)
+    stats = switch.stats()
+    check(stats["messages_accepted"] > 1000, "%d messages", stats["messages_accepted"])
+    check(
+        stats["closed_bad_frame"] == stats["closed_record_forged"] == 0,
+        "a connection was closed for cause: %s",
+        {name: value for name, value in stats.items() if name.startswith("closed_") and value},
+    )
+
+
+@test(build="release")
+def a_switch_that_dies_makes_it_fail(world):
+    switch = world.switch()
+    running = bench(world, switch, "--pairs", 10, "--window", 8, "--size", 200, "--seconds", 20)
+    until(lambda: switch.stat("messages_accepted") > 1000, 20, "the load")
+    time.sleep(0.2)
+    check(running.running(), "it ended early: %s", running.err())
+    switch.kill()
+    check(running.wait(60) != 0, "ternbench ended with 0 though the switch was killed: %s", running.out())
+    check(running.err().strip(), "it does not say why")
+
+
+main("ternd", "ternctl", "ternbench")
