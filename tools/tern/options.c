@@ -6,6 +6,7 @@
 
 #include "core/frame.h"
 #include "core/version.h"
+#include "tools/tern/chat.h"
 #include "tools/tern/link.h"
 #include "tools/tern/listen.h"
 #include "tools/tern/manual.h"
@@ -76,6 +77,8 @@ static const struct argp_option status_options[] = {
     {0},
 };
 
+static const struct argp_option no_options[] = {{0}};
+
 const struct command options_commands[] = {
     {"link", "URI", 1, 1, "make the home folder a device of an account",
      "URI is what `ternctl account add NAME` prints. Its code works once; where linking was interrupted, "
@@ -96,6 +99,11 @@ const struct command options_commands[] = {
      listen_options, listen_run},
     {"read", "NAME", 1, 1, "mark everything received from NAME as read",
      "Ends when the switch has confirmed it: the sender's ticks turn.", ask_options, read_run},
+    {"chat", "NAME", 1, 1, "talk to NAME: an interactive view with ticks",
+     "A tick shows that the switch has a message safe, two that a device of NAME has it, two coloured "
+     "ones that NAME has read it. What is shown is marked as read. Ctrl-D or /quit ends. Without a "
+     "terminal, lines are read and printed as they come.",
+     no_options, chat_run},
     {"status", "", 0, 0, "this device, what waits, the ticks of what was sent",
      "Connects shortly to learn of new ticks, unless another tern of this home is connected anyway.",
      status_options, status_run},
