@@ -6,7 +6,7 @@ import socket
 import stat
 import time
 
-from harness import Process, check, check_equal, main, test, until
+from harness import Process, check, check_equal, main, skip, test, until
 
 
 def ask(switch, *lines, seconds=20):
@@ -57,6 +57,33 @@ def its_files_are_its_own(world):
     for path in (switch.admin, os.path.join(switch.data, "server.key")):
         check_equal(stat.S_IMODE(os.lstat(path).st_mode), 0o600, path)
     check_equal(stat.S_IMODE(os.lstat(switch.data).st_mode), 0o700, switch.data)
+
+
+@test
+def the_admin_socket_answers_root_and_its_own_user_only(world):
+    if os.geteuid() != 0:
+        skip("only root can be somebody else")
+    switch = world.switch()
+    # Even where the modes would let others in, their user tells.
+    os.chmod(world.folder, 0o711)
+    os.chmod(switch.admin, 0o666)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.setuid(65534)
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(10)
+            connection.connect(switch.admin)
+            connection.sendall(b'{"command":"status"}\n')
+            code = 0 if connection.recv(1) == b"" else 2
+        except (BrokenPipeError, ConnectionResetError):
+            code = 0
+        finally:
+            os._exit(code)
+    check_equal(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0, "somebody else gets no answer")
+    check("admin_refused uid=65534" in switch.process.err(), "the log: %s", switch.process.err())
+    check_equal(ask(switch, {"command": "status"})[0]["ok"], True, "root does")
 
 
 @test
