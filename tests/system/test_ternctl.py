@@ -230,8 +230,9 @@ def a_backup_made_while_it_runs_is_a_store(world):
     Device(switch, bob).close()
     sender = Device(switch, alice)
     sender.send_text(bob["account"], 1, b"hello")
-    records = switch.ctl("store", "check")["records"]
-    check_equal(said(switch, "store", "check"), "%d records read: all are well\n" % records, "check")
+    # What the sender has not acknowledged, a receipt, comes to the store in its own time: the number may rise.
+    check(switch.ctl("store", "check")["records"] > 5, "a check of nothing")
+    check(re.fullmatch(r"\d+ records read: all are well\n", said(switch, "store", "check")), "check")
     # ternctl runs in the world's folder, the switch does too, but says so only if the path is made whole.
     check_equal(said(switch, "store", "backup", "copy"), "the store is copied to %s\n" % world.file("copy"), "backup")
     expect(switch, "exists", "store", "backup", "copy")
