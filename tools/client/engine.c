@@ -229,6 +229,15 @@ static int fail_message(struct engine *engine, uint64_t to, uint64_t number, uin
     return error;
 }
 
+/* For whoever waits: why nothing goes. That an earlier one has to come first is no reason of its own. */
+static int hold(struct engine *engine, const struct frame_refused *refused) {
+    if (refused->reason == REFUSAL_OUT_OF_ORDER)
+        return 0;
+    int error = open_transaction(engine);
+    return error ? error
+                 : disk_failed(engine, state_outbox_hold(engine->state, refused->to, refused->reason));
+}
+
 static int take_refused(struct engine *engine, const struct frame *frame) {
     struct frame_refused refused;
     if (frame_read_refused(frame, &refused) < 0)
@@ -236,7 +245,7 @@ static int take_refused(struct engine *engine, const struct frame *frame) {
     if (refused.retry_ms == 0)
         return fail_message(engine, refused.to, refused.number, refused.reason);
     flows_refused(&engine->flows, refused.to, refused.retry_ms, engine->now_ms);
-    return 0;
+    return hold(engine, &refused);
 }
 
 static int take_confirm(struct engine *engine, const struct frame *frame) {

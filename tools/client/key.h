@@ -19,6 +19,7 @@ enum key_kind {
     KEY_CHATTED = 'G',      /* position in the inbox -> nothing: a chat has shown it */
     KEY_HISTORY = 'H',      /* position -> what was sent, for people to look at */
     KEY_IDENTITY = 'I',
+    KEY_HELD = 'J',     /* addressed account -> why messages to it are refused for now */
     KEY_HIGHEST = 'K',  /* key of messages -> the highest number taken */
     KEY_INBOX = 'M',    /* position -> a received message */
     KEY_NAME = 'N',     /* name -> account */

@@ -131,6 +131,25 @@ uint64_t state_outbox_bytes(struct state *state) {
     return state_counter(state, BYTES_LETTER);
 }
 
+static struct key held_key(uint64_t to) {
+    struct key key = key_of(KEY_HELD);
+    key_add64(&key, to);
+    return key;
+}
+
+int state_outbox_hold(struct state *state, uint64_t to, uint16_t reason) {
+    struct key key = held_key(to);
+    uint8_t value[sizeof(reason)];
+    bytes_put16(value, reason);
+    return state_put(state, &key, value, sizeof(value));
+}
+
+uint16_t state_outbox_held(struct state *state, uint64_t to) {
+    struct key key = held_key(to);
+    struct disk_view value;
+    return state_get(state, &key, &value) == 0 && value.bytes == sizeof(uint16_t) ? bytes_get16(value.at) : 0;
+}
+
 /* Takes first..last out of the outbox. */
 static uint32_t leave(struct state *state, uint64_t to, uint64_t first, uint64_t last, uint64_t below) {
     struct outgoing message;
@@ -151,6 +170,8 @@ static uint32_t leave(struct state *state, uint64_t to, uint64_t first, uint64_t
         first = number + 1;
     }
     if (any) {
+        struct key held = held_key(to);
+        state_delete(state, &held);
         state_set_counter(state, COUNT_LETTER, count);
         state_set_counter(state, BYTES_LETTER, bytes);
     }

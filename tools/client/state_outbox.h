@@ -39,6 +39,10 @@ int state_outbox_tick(struct state *state, uint64_t to, uint64_t first, uint64_t
                       uint64_t below, uint32_t *ret_left);
 /* Refused for good. */
 int state_outbox_refused(struct state *state, uint64_t to, uint64_t number, uint16_t reason);
+/* Messages to this account are refused for now. Forgotten when one of them leaves the outbox. */
+int state_outbox_hold(struct state *state, uint64_t to, uint16_t reason);
+/* enum refusal, 0: they are not held back. */
+uint16_t state_outbox_held(struct state *state, uint64_t to);
 
 /* The ticks to show: docs/PROTOCOL.md, section 3.3. *ret_reason: enum refusal, 0 where none is known. */
 int state_outbox_ticks(struct state *state, uint64_t to, uint64_t number, uint8_t *ret_flags,

@@ -26,6 +26,7 @@ struct sending {
     uint64_t count, first, last; /* messages of this command, and their numbers */
     uint64_t ticked, failed;     /* of these */
     uint16_t reason;             /* of a failed one */
+    uint16_t held, held_told;    /* why the switch takes none now */
     uint64_t outbox_count, outbox_bytes;
     uint32_t payload_bytes_max;
     bool is_ended;   /* standard input is */
@@ -121,6 +122,7 @@ static int look(void *context, struct state *state) {
     struct sending *sending = context;
     sending->outbox_count = state_outbox_count(state);
     sending->outbox_bytes = state_outbox_bytes(state);
+    sending->held = state_outbox_held(state, sending->to);
     if (sending->count == 0)
         return sending->is_ended;
     state_outbox_ticked(state, sending->to, sending->first, sending->last, sending->wait, &sending->ticked);
@@ -144,6 +146,14 @@ static void show_progress(struct sending *sending, bool is_last) {
     sending->shown_ms = now_ms;
     fprintf(stderr, "\r%" PRIu64 " read, %" PRIu64 " %s\033[K%s", sending->count, sending->ticked,
             tick_name(sending->wait), is_last ? "\n" : "");
+}
+
+/* Once, as long as it is the same reason. */
+static void show_held(struct sending *sending) {
+    if (sending->held && sending->held != sending->held_told)
+        fprintf(stderr, "%stern: messages to %s have to wait: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "",
+                sending->name, refusal_help(sending->held));
+    sending->held_told = sending->held;
 }
 
 static int step(struct sending *sending) {
@@ -174,6 +184,7 @@ static int stream(struct sending *sending, int64_t timeout_ms) {
             sending->version = version;
         }
         show_progress(sending, false);
+        show_held(sending);
         if (home_stopped)
             return -EINTR;
         if (sending->is_ended && end_ms == UINT64_MAX && timeout_ms >= 0)
@@ -198,9 +209,10 @@ static int judge(struct sending *sending, int result) {
             missing = 0;
         fprintf(
             stderr,
-            "tern: %" PRIu64 " of %" PRIu64 " message%s to %s: not yet %s. What has no tick is kept and sent "
-            "by the next tern that connects\n",
-            missing, sending->count, sending->count == 1 ? "" : "s", sending->name, tick_name(sending->wait));
+            "tern: %" PRIu64 " of %" PRIu64 " message%s to %s: not yet %s%s%s. What has no tick is kept and "
+            "sent by the next tern that connects\n",
+            missing, sending->count, sending->count == 1 ? "" : "s", sending->name, tick_name(sending->wait),
+            sending->held ? ": " : "", sending->held ? refusal_help(sending->held) : "");
         return EXIT_NOT_YET;
     }
     if (result < 0)
