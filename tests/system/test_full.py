@@ -95,4 +95,21 @@ def a_full_store_refuses_and_loses_nothing(world):
         )
 
 
+@test
+def tern_says_that_the_store_is_full(world):
+    switch = world.switch(map_bytes="1M", spill_ms=50)
+    alice, bob = world.linked(switch, "alice", "bob")
+    lines = b"".join(b"%05d%s\n" % (number, b"." * 8000) for number in range(400))
+    with open(world.file("lines", lines), "rb") as file:
+        sending = alice.start("send", "bob", "-", "--wait", "sent", "--timeout", "4", stdin=file)
+    check(sending.wait(60) != 0, "a store of 1 MB took 3 MB")
+    check("full" in sending.err(), "the error does not say that the store is full: %r", sending.err())
+    received = world.file("received")
+    listening = bob.start("listen", "--output", received)
+    alice.run("send", "bob", "the last", "--wait", "delivered", "--timeout", 60, seconds=90)
+    listening.stop()
+    with open(received, "rb") as file:
+        check_equal(file.read(), lines + b"the last\n", "what bob got in the end")
+
+
 main()
