@@ -135,6 +135,14 @@ static bool device_is_over(const struct device *device) {
            !outbox->purging;
 }
 
+bool account_is_over(const struct account *account) {
+    for (uint32_t i = 0; i < DEVICES_MAX; i++) {
+        if (account->devices[i] && (account->devices[i]->session || !device_is_over(account->devices[i])))
+            return false;
+    }
+    return !account->gates;
+}
+
 /* Revoked devices are kept, to be told so when they come back, until their slot is needed. Messages hold
  * slots only while their targets are pending, and a revoked device's are discharged at once. */
 int account_device_add(struct account *account, const struct device_record *record,

@@ -36,6 +36,7 @@ struct account {
     uint8_t flags;
     struct gate *gates; /* messages whose copies to the sender's own devices are not safe yet, oldest first */
     struct gate *gates_last;
+    struct account *removed_next; /* in the shard's list, where it is removed */
 };
 
 struct account_table {
@@ -53,6 +54,8 @@ uint32_t account_home(uint64_t account, uint32_t shards);
 bool account_name_allowed(const char *name);
 
 struct account *account_find(const struct account_table *table, uint64_t number);
+/* Nothing of it or its devices, which are all revoked, is connected or on its way any more. */
+bool account_is_over(const struct account *account);
 int account_insert(struct account_table *table, const struct account_record *record,
                    struct account **ret_account);
 void account_remove(struct account_table *table, struct account *account);

@@ -7,6 +7,8 @@
 
 #include "core/switch.h"
 
+#define FORGET_MAX 64 /* removed accounts that are looked at together */
+
 void request_return(struct shard *shard, struct request *request) {
     struct note note = {.kind = NOTE_REQUEST_DONE, .request = request};
     switch_post(shard, request->from, &note);
@@ -47,16 +49,34 @@ static void revoke(struct shard *shard, struct device *device) {
     outbox_revoke(shard, device);
 }
 
+static void removed_push(struct shard *shard, struct account *account) {
+    account->removed_next = NULL;
+    *(shard->removed_head ? &shard->removed_tail->removed_next : &shard->removed_head) = account;
+    shard->removed_tail = account;
+}
+
 static int apply_remove(struct shard *shard, struct request *request) {
     struct account *account = account_find(&shard->accounts, request->account);
-    if (!account)
+    if (!account || (account->flags & ACCOUNT_REMOVED))
         return -ENOENT;
     account->flags |= ACCOUNT_REMOVED;
     for (uint32_t i = 0; i < DEVICES_MAX; i++) {
         if (account->devices[i])
             revoke(shard, account->devices[i]);
     }
+    removed_push(shard, account);
     return 0;
+}
+
+void calls_forget_removed(struct shard *shard) {
+    for (uint32_t i = 0; i < FORGET_MAX && shard->removed_head; i++) {
+        struct account *account = shard->removed_head;
+        shard->removed_head = account->removed_next;
+        if (account_is_over(account))
+            account_remove(&shard->accounts, account);
+        else
+            removed_push(shard, account);
+    }
 }
 
 /* The directory's answer to the link of a device may come in after the word that it is revoked: a device that
@@ -316,7 +336,7 @@ static struct session *asking_session(struct shard *shard, const struct request 
 
 static void linked(struct shard *shard, struct request *request) {
     struct account *account = account_find(&shard->accounts, request->account);
-    if (account && (account->flags & ACCOUNT_REMOVED)) /* meanwhile */
+    if (request->status == 0 && (!account || (account->flags & ACCOUNT_REMOVED))) /* meanwhile */
         request->status = -ENOENT;
     if (request->status == 0 && account) {
         struct device_record record = {

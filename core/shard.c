@@ -245,6 +245,7 @@ static void check_times(struct shard *shard) {
     if (shard->now_ms - shard->checked_ms < CHECK_EVERY_MS)
         return;
     shard->checked_ms = shard->now_ms;
+    calls_forget_removed(shard);
     uint32_t slice = shard->session_high / CHECK_SLICES + 1;
     for (uint32_t i = 0; i < slice; i++) {
         if (shard->check_cursor >= shard->session_high)
@@ -291,7 +292,7 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 
 uint64_t shard_next_ms(const struct shard *shard) {
     uint64_t next_ms = UINT64_MAX;
-    if (shard->session_count)
+    if (shard->session_count || shard->removed_head)
         next_ms = earlier(next_ms, shard->checked_ms + CHECK_EVERY_MS);
     if (shard->age_head)
         next_ms = earlier(next_ms, shard->age_head->since_ms + shard->config.spill_ms);

@@ -51,6 +51,7 @@ struct shard {
     uint32_t check_cursor;                     /* sessions are looked at for timeouts in slices */
 
     struct account_table accounts;
+    struct account *removed_head, *removed_tail; /* forgotten when nothing of them is on its way any more */
 
     struct message *message_free;
     struct receipt *receipt_free;
@@ -136,5 +137,7 @@ void calls_done(struct shard *shard, struct request *request);
 /* Answers REQUEST_DRAIN when nothing is open or on its way. */
 void calls_check_drain(struct shard *shard);
 void request_return(struct shard *shard, struct request *request);
+/* Looks at some accounts that are removed and frees those that are over. */
+void calls_forget_removed(struct shard *shard);
 
 #endif
