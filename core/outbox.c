@@ -395,6 +395,7 @@ static void ack_message(struct shard *shard, struct device *device, struct outbo
     struct message_id id = item->id;
     bool copy = outbox_is_copy(device, &id);
     stats_add(shard->stats->messages_delivered, 1);
+    item->since_ms = shard->now_ms;
     if (item->flags & ITEM_PUTTING) {
         item->flags |= copy ? ITEM_ACKED | ITEM_SETTLED : ITEM_ACKED;
         outbox_unsettle(&device->outbox, item);

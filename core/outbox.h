@@ -39,7 +39,7 @@ struct outbox_item {
     struct message *message; /* while its bytes are needed; NULL for receipts and drained items */
     struct receipt *receipt; /* for receipts held in memory */
     uint64_t seq;            /* in the queue; 0: memory only */
-    uint64_t since_ms;
+    uint64_t since_ms;       /* in the age list; or acknowledged */
     struct message_id id;
     uint32_t bytes; /* of the frame */
     uint8_t flags;

@@ -6,7 +6,10 @@
 #include "core/switch.h"
 
 #define PURGE_ENTRIES 256 /* queue entries the store is asked for at a time */
-#define FAILED_MAX 1024   /* of a device: failed entries whose senders do not know yet, held in memory */
+#define LINK_MS                                                                                              \
+    1000 /* a device linked so shortly before may not have been known here when the message came */
+#define FORGET_MS 60000 /* how long the sender's side has to settle what was acknowledged and has expired */
+#define FAILED_MAX 1024 /* of a device: failed entries whose senders do not know yet, held in memory */
 
 static bool failed_already(const struct outbox *outbox, uint64_t seq) {
     if (seq >= outbox->purge_from && seq < outbox->purge_before)
@@ -23,7 +26,7 @@ static bool has_other_target(const struct device *device, const struct queue_ent
     for (uint32_t i = 0; i < DEVICES_MAX; i++) {
         const struct device *other = device->account->devices[i];
         if (other && other != device && !(other->flags & DEVICE_REVOKED) &&
-            other->created_ms <= entry->accepted_ms)
+            other->created_ms + LINK_MS < entry->accepted_ms)
             return true;
     }
     return false;
@@ -59,7 +62,7 @@ static void forget_acked(struct shard *shard, struct device *device, uint64_t se
     struct outbox_item *item = outbox->unsettled;
     while (item && item->seq != seq)
         item = item->next;
-    if (!item || (item->flags & (ITEM_PUTTING | ITEM_FAILED)))
+    if (!item || (item->flags & (ITEM_PUTTING | ITEM_FAILED)) || shard->now_ms - item->since_ms < FORGET_MS)
         return;
     outbox_unsettled_unlink(outbox, item);
     outbox_item_free(shard, item);
