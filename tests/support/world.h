@@ -73,9 +73,10 @@ struct world_fact {
  * unconfirmed. */
 struct world_device {
     uint64_t account, epoch;
-    uint16_t number; /* 0: not linked yet */
-    bool late;       /* linked in mid-flow */
+    uint16_t number;     /* 0: not linked yet */
+    bool late;           /* linked in mid-flow */
     uint64_t created_ms; /* UTC */
+    bool linked;         /* it was told its number */
     bool revoked;
     bool purged;     /* its queue was, at some time */
     int shard, conn; /* -1: away */

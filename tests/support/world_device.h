@@ -23,7 +23,7 @@ static void world_write_record(struct world_device *device, const uint8_t *frame
     world_write(device, frame, bytes);
 }
 
-static void world_connect(struct world_device *device) {
+static inline void world_connect(struct world_device *device) {
     uint32_t shard = (uint32_t)(world_random() % world.shard_count);
     uint32_t slot = world_free_conn(shard);
     if (device->revoked || shard_accepted(world.shards[shard], slot, "world", true) < 0)
@@ -40,11 +40,11 @@ static void world_connect(struct world_device *device) {
     uint8_t out[FRAME_SMALL_BYTES_MAX];
     struct frame_link link = {.account = device->account, .epoch = device->epoch, .device = device->number};
     link.code[0] = (uint8_t)(device - world.devices);
-    enum frame_type type = device->number ? FRAME_LOGIN : FRAME_LINK;
+    enum frame_type type = device->late && !device->linked ? FRAME_LINK : FRAME_LOGIN;
     world_write_record(device, out, frame_write_link(out, type, &link));
 }
 
-static void world_cut(struct world_device *device) {
+static inline void world_cut(struct world_device *device) {
     if (device->shard < 0)
         return;
     struct world_conn *conn = &world.conns[device->shard][device->conn];
@@ -99,7 +99,7 @@ static void world_send_again(struct world_device *device, uint64_t to, uint64_t 
     device->send_at_ms[to] = world.now_ms + wait_ms;
 }
 
-static void world_send_new(struct world_device *device, uint64_t to) {
+static inline void world_send_new(struct world_device *device, uint64_t to) {
     if (device->next[to] >= WORLD_NUMBERS_MAX)
         return;
     uint64_t number = device->next[to]++;
@@ -118,7 +118,7 @@ static void world_send_mark(struct world_device *device, uint32_t from, uint64_t
     world_write_record(device, out, frame_write_range(out, FRAME_MARK, flags, &range));
 }
 
-static void world_send_block(struct world_device *device, uint64_t other, bool on) {
+static inline void world_send_block(struct world_device *device, uint64_t other, bool on) {
     uint8_t out[FRAME_SMALL_BYTES_MAX];
     struct frame_block block = {.account = other, .on = on};
     if (device->welcome)
@@ -187,7 +187,7 @@ static void world_take_welcome(struct world_device *device, const struct frame *
     struct frame_welcome body;
     if (frame_read_welcome(frame, &body) < 0 || body.device != device->number)
         world_fail("a welcome is malformed or not for this device");
-    device->welcome = true;
+    device->welcome = device->linked = true;
     device->out_max = body.unticked_max;
     device->out_count = 0;
     memset(device->out, 0, sizeof(device->out));

@@ -244,7 +244,7 @@ static void world_wind_down(void) {
     world.winding_down = false;
 }
 
-static void world_crash(void) {
+static inline void world_crash(void) {
     struct world_store kept = world_store_copy();
     uint64_t now_ms = world.now_ms;
     world_wind_down();
@@ -294,7 +294,7 @@ static void world_end(void) {
 
 /* --- the administrator ---------------------------------------------------------------------------------- */
 
-static void world_revoke(struct world_device *device) {
+static inline void world_revoke(struct world_device *device) {
     if (!device->number || device->revoked)
         return;
     device->revoked = true;
@@ -304,7 +304,7 @@ static void world_revoke(struct world_device *device) {
     request->device_number = device->number;
 }
 
-static void world_purge(struct world_device *device) {
+static inline void world_purge(struct world_device *device) {
     if (!device->number)
         return;
     device->purged = true;
