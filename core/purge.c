@@ -22,11 +22,11 @@ static bool failed_already(const struct outbox *outbox, uint64_t seq) {
 }
 
 /* Was a device that is still there a target of this message, too? Then that one delivers it, or fails it. */
-static bool has_other_target(const struct device *device, const struct queue_entry *entry) {
+static bool has_other_target(const struct device *device, uint64_t accepted_ms) {
     for (uint32_t i = 0; i < DEVICES_MAX; i++) {
         const struct device *other = device->account->devices[i];
         if (other && other != device && !(other->flags & DEVICE_REVOKED) &&
-            other->created_ms + LINK_MS < entry->accepted_ms)
+            other->created_ms + LINK_MS < accepted_ms)
             return true;
     }
     return false;
@@ -36,7 +36,7 @@ static bool has_other_target(const struct device *device, const struct queue_ent
 static void fail_entry(struct shard *shard, struct device *device, const struct queue_entry *entry) {
     struct outbox_item *item = NULL;
     bool told = entry->frame_type == FRAME_MESSAGE && !outbox_is_copy(device, &entry->id) &&
-                !((device->flags & DEVICE_REVOKED) && has_other_target(device, entry));
+                !((device->flags & DEVICE_REVOKED) && has_other_target(device, entry->accepted_ms));
     if (told)
         item = outbox_item_take(shard);
     if (!item) {
@@ -170,9 +170,22 @@ void outbox_purge_go_on(struct shard *shard, struct device *device) {
     purge_ask(shard, device, request);
 }
 
+/* A message that this device alone might still have got: its sender may have been told that it is safe
+ * here. */
+static void fail_item(struct shard *shard, struct device *device, const struct outbox_item *item) {
+    struct frame frame = {
+        .type = FRAME_MESSAGE, .bytes = item->message->frame, .frame_bytes = item->message->frame_bytes};
+    struct frame_message body = {0};
+    bool refused = item->message->refused || outbox_is_copy(device, &item->id);
+    if (!refused && frame_read_message(&frame, &body) == 0 && !has_other_target(device, body.accepted_ms))
+        receipt_emit(shard, &item->id, item->id.number, RECEIPT_FAILED, 0);
+}
+
 static void revoke_item(struct shard *shard, struct device *device, struct outbox_item *item) {
     struct message *message = item->message;
     struct receipt *receipt = item->receipt;
+    if (message && message->stored)
+        fail_item(shard, device, item);
     outbox_unlink(&device->outbox, item);
     if (item->seq == 0)
         outbox_age_unlink(shard, item);

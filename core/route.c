@@ -114,13 +114,28 @@ static uint32_t refusal_retry_ms(enum refusal refusal) {
     }
 }
 
+/* Must higher numbers wait until this one, or a first one, comes again? Also after a refusal that is final
+ * but may end: the word of it may be lost with the session, and the message would come again behind later
+ * ones, where its receivers take it for a duplicate. The rest will be refused again. */
+static bool refusal_holds_back(enum refusal refusal) {
+    switch (refusal) {
+    case REFUSAL_OUT_OF_ORDER:
+    case REFUSAL_TOO_LARGE:
+    case REFUSAL_TARGETS:
+    case REFUSAL_NO_ACCOUNT:
+        return false;
+    default:
+        return true;
+    }
+}
+
 static void refuse(struct shard *shard, const struct message_id *id, enum refusal refusal) {
     struct note note = {
         .kind = NOTE_REFUSED,
         .status = (int32_t)refusal,
         .range = {.id = *id, .last = id->number, .retry_ms = refusal_retry_ms(refusal)},
     };
-    if (note.range.retry_ms && refusal != REFUSAL_OUT_OF_ORDER)
+    if (refusal_holds_back(refusal))
         refused_note(shard, id);
     switch_post(shard, switch_home(shard, id->from), &note);
 }
@@ -138,7 +153,7 @@ void route_refused(struct shard *shard, const struct note *note) {
     const struct message_id *id = &note->range.id;
     stats_add(shard->stats->messages_refused, 1);
     stats_add(shard->stats->refused[note->status], 1);
-    if (note->range.retry_ms && note->status != REFUSAL_OUT_OF_ORDER)
+    if (refusal_holds_back((enum refusal)note->status))
         refused_note(shard, id);
     struct account *account = account_find(&shard->accounts, id->from);
     struct device *device = account ? account_device(account, id->from_device) : NULL;

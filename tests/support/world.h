@@ -92,6 +92,8 @@ struct world_device {
     bool out[WORLD_ACCOUNTS_MAX + 1][WORLD_NUMBERS_MAX]; /* sent in this session, nothing heard yet */
     uint32_t out_count, out_max;
     uint64_t seen[WORLD_DEVICES_MAX][WORLD_ACCOUNTS_MAX + 1];
+    bool skipped[WORLD_DEVICES_MAX][WORLD_ACCOUNTS_MAX + 1]
+                [WORLD_NUMBERS_MAX];                           /* may be: who sent it gets to know */
     uint8_t unconfirmed[WORLD_DEVICES_MAX][WORLD_NUMBERS_MAX]; /* RECEIPT_DELIVERED, RECEIPT_READ */
 };
 

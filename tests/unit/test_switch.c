@@ -121,6 +121,9 @@ static void check_message(uint32_t from, uint64_t to, uint64_t n) {
             world_fail("of message %llu of device index %u to %llu, device index %u knows %u instead of %u",
                        (unsigned long long)n, from, (unsigned long long)to, d, other->ticks[from][to][n],
                        ticks);
+        if (other->skipped[from][to][n] && !other->revoked && !world_is_given_up(other, from, to, n))
+            world_fail("device index %u got a later message and never %llu of device index %u to %llu", d,
+                       (unsigned long long)n, from, (unsigned long long)to);
         if (world_is_target(other, sender, to) && !world_is_excused(other, sender, to, n) &&
             !(ticks & RECEIPT_FAILED) && other->seen[from][to] < n)
             world_fail("device index %u never saw message %llu of device index %u to %llu", d,
