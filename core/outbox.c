@@ -337,6 +337,7 @@ size_t outbox_fill(struct shard *shard, struct device *device, uint8_t *space, s
     for (enum next next; !needed && (next = next_item(shard, outbox)) != NEXT_NONE;) {
         struct outbox_item *item = outbox->unsent;
         if (next == NEXT_MEMORY) {
+            must(item);
             if (item->bytes > space_bytes - used) {
                 needed = item->bytes;
                 break;
