@@ -139,9 +139,6 @@ static int apply_parts(struct environment *environment, uint32_t first, uint32_t
     if (end - first == 1) {
         struct batch_item *item = &environment->batch.items[first];
         item->status = -ENOSPC;
-        /* The entries stay until they expire; their device tells duplicates. */
-        if (item->note.kind == NOTE_DELETE)
-            port_log("store_delete_failed environment=%u error=%d", environment->index, ENOSPC);
         return 0;
     }
     uint32_t middle = first + (end - first) / 2;
@@ -240,6 +237,8 @@ static void answer_all(struct environment *environment) {
                 puts++;
         } else {
             deletes++;
+            if (item->status && !environment->closed)
+                deletes_keep(environment, &item->note);
         }
     }
     struct stats *stats = &environment->store->setup.stats[environment->index];

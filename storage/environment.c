@@ -83,6 +83,7 @@ void environment_close(struct environment *environment) {
     map_close(environment->map);
     worker_close(environment);
     counts_fini(&environment->counts);
+    deletes_fini(environment);
     expiry_fini(environment);
     pthread_mutex_destroy(&environment->status_lock);
     environment->map = NULL;

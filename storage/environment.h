@@ -22,6 +22,7 @@
 #define BATCH_NOTES_MAX 4096
 #define BATCH_BYTES_MAX (16u << 20)
 #define EXPIRY_REPORTS_MAX 1024
+#define DELETES_KEPT_MAX 65536
 
 /* Of a batch's note while it is worked on. */
 struct batch_item {
@@ -41,6 +42,18 @@ struct batch {
 struct producer {
     uint32_t failed_generation;
     bool failed;
+};
+
+struct delete_range { /* queue entries first..last */
+    uint64_t account, first, last;
+    uint16_t device;
+};
+
+/* In the order they came. */
+struct deletes {
+    struct delete_range *ranges;
+    uint32_t count, capacity;
+    uint64_t next_ms; /* monotonic: not tried before */
 };
 
 struct settings { /* of struct config, those the store follows */
@@ -96,6 +109,7 @@ struct environment {
     struct batch batch;
     struct producer *producers; /* [parties] */
     struct counts counts;
+    struct deletes deletes;
     struct expiry expiry;
     struct helper helper;
     struct map_txn *snapshot; /* for reads between batches; rests between uses */
@@ -173,6 +187,13 @@ int queue_list(struct environment *environment, struct request *request);
 /* What a shard is told of an entry. */
 void queue_describe(const struct value_place *place, const struct value_queue *queue, uint64_t utc_ms,
                     struct queue_entry *ret_entry);
+
+/* storage/deletes.c -------------------------------------------------------------------------------- */
+
+/* NOTE_DELETE could not be committed: it is tried again. */
+void deletes_keep(struct environment *environment, const struct note *note);
+void deletes_turn(struct environment *environment, uint64_t now_ms);
+void deletes_fini(struct environment *environment);
 
 /* storage/directory.c, storage/link.c -------------------------------------------------------------- */
 

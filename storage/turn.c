@@ -31,8 +31,9 @@ uint32_t turn_run(struct environment *environment, bool stopping) {
     if (taken > 0)
         batch_run(environment);
     check_poll(environment, stopping && taken == 0);
+    uint64_t now_ms = store_now_ms();
+    deletes_turn(environment, now_ms);
     if (!stopping) {
-        uint64_t now_ms = store_now_ms();
         expiry_turn(environment, now_ms, store_utc_ms());
         readers_turn(environment, now_ms);
     }
@@ -44,6 +45,10 @@ uint64_t turn_next_ms(const struct environment *environment, uint64_t now_ms) {
     /* Nobody rings when a full lane has room again. */
     if (lanes_kept(environment->store->setup.lanes, environment->party) > 0)
         return now_ms + KEPT_MS;
-    uint64_t sweep_ms = environment->expiry.next_ms, readers_ms = environment->readers_next_ms;
-    return sweep_ms < readers_ms ? sweep_ms : readers_ms;
+    uint64_t next_ms = environment->expiry.next_ms;
+    if (environment->readers_next_ms < next_ms)
+        next_ms = environment->readers_next_ms;
+    if (environment->deletes.count > 0 && !environment->closed && environment->deletes.next_ms < next_ms)
+        next_ms = environment->deletes.next_ms;
+    return next_ms;
 }
