@@ -233,8 +233,8 @@ void outbox_fetch_done(struct shard *shard, struct request *request) {
     free(request);
 }
 
-static bool is_failed(const struct outbox *outbox, uint64_t seq) {
-    if (seq >= outbox->purge_from && seq < outbox->purge_before)
+static bool is_failed(const struct outbox *outbox, uint64_t seq, uint8_t type) {
+    if (type == FRAME_MESSAGE && seq >= outbox->purge_from && seq < outbox->purge_before)
         return true;
     if (!outbox->failed_count)
         return false;
@@ -265,7 +265,7 @@ static int drain_one(struct shard *shard, struct device *device, uint64_t limit,
     }
     if (error)
         return error;
-    if (is_failed(outbox, view.seq)) {
+    if (is_failed(outbox, view.seq, view.frame[2])) {
         outbox->drain_next = view.seq + 1;
         return 0;
     }

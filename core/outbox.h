@@ -58,7 +58,7 @@ struct outbox {
     uint64_t queue_next;               /* the seq the next put gets */
     uint64_t drain_next;               /* the next seq to send */
     uint64_t fetched_to;               /* the store has paged in everything below */
-    uint64_t purge_from, purge_before; /* entries from .. before are purged: not sent any more */
+    uint64_t purge_from, purge_before; /* messages from .. before are purged: not sent any more */
     uint64_t purge_next;               /* the first of them the store was not asked for yet */
     uint64_t failed_from;              /* lowest seq that could not be put; 0: none */
     uint32_t putting;                  /* puts out */

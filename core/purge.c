@@ -32,9 +32,12 @@ static bool has_other_target(const struct device *device, uint64_t accepted_ms) 
     return false;
 }
 
-/* The entry stays until its sender's side knows, where somebody there has to. */
+/* The entry stays until its sender's side knows, where somebody there has to. Receipts are no messages:
+ * nobody sends them again, so they are left to their device while there is one. */
 static void fail_entry(struct shard *shard, struct device *device, const struct queue_entry *entry) {
     struct outbox_item *item = NULL;
+    if (entry->frame_type == FRAME_RECEIPT && !(device->flags & DEVICE_REVOKED))
+        return;
     bool told = entry->frame_type == FRAME_MESSAGE && !outbox_is_copy(device, &entry->id) &&
                 !((device->flags & DEVICE_REVOKED) && has_other_target(device, entry->accepted_ms));
     if (told)
@@ -115,11 +118,16 @@ int outbox_purge(struct shard *shard, struct device *device, struct request *adm
         .capacity = PURGE_ENTRIES,
         .context = admin,
     };
-    outbox->purge_from = outbox->purge_next = outbox->drain_next;
+    /* The drain goes through what is purged, for the receipts in it: it may still be there. */
+    bool again = outbox->drain_next >= outbox->purge_from && outbox->drain_next < outbox->purge_before;
+    if (!again || (device->flags & DEVICE_REVOKED))
+        outbox->purge_from = outbox->purge_before = outbox->drain_next;
+    outbox->purge_next = outbox->purge_before;
     outbox->purge_before = end;
-    outbox->drain_next = end;
     outbox->purging = true;
-    if (outbox->purge_from < end)
+    if (device->flags & DEVICE_REVOKED)
+        outbox->drain_next = end;
+    if (outbox->purge_next < end)
         purge_ask(shard, device, request);
     else
         outbox_purge_done(shard, request);
@@ -131,6 +139,9 @@ void outbox_purge_done(struct shard *shard, struct request *request) {
     struct device *device = account ? account_device(account, request->device_number) : NULL;
     struct request *admin = request->context;
     bool more = false;
+    uint64_t messages = 0;
+    for (uint32_t i = 0; i < request->count; i++)
+        messages += request->entries[i].frame_type == FRAME_MESSAGE;
     if (device) {
         uint64_t before = device->outbox.purge_before;
         for (uint32_t i = 0; i < request->count; i++) {
@@ -143,7 +154,7 @@ void outbox_purge_done(struct shard *shard, struct request *request) {
             device->outbox.purge_next = request->entries[request->count - 1].seq + 1;
     }
     if (admin)
-        admin->value += request->count;
+        admin->value += messages;
     if (more) {
         device->outbox.purge_waiting = request;
         outbox_purge_go_on(shard, device);
