@@ -60,7 +60,7 @@ static void message_finish(struct shard *shard, struct message *message) {
         return;
     }
     if (!message->refused && !message->acked && !message->stored) { /* every target was revoked */
-        receipt_emit(shard, &message->id, message->id.number, RECEIPT_FAILED, 0);
+        receipt_emit(shard, &message->id, message->id.number, RECEIPT_SENT | RECEIPT_FAILED, 0);
         return;
     }
     if (!message->refused && !message->stored)

@@ -189,6 +189,12 @@ static struct key tick_set(uint64_t to, uint8_t bit) {
 
 static const uint8_t bits[] = {RECEIPT_SENT, RECEIPT_DELIVERED, RECEIPT_READ, RECEIPT_FAILED};
 
+static bool is_refused(struct state *state, uint64_t to, uint64_t number) {
+    struct key key = message_key(KEY_REASON, to, number);
+    struct disk_view value;
+    return state_get(state, &key, &value) == 0;
+}
+
 int state_outbox_tick(struct state *state, uint64_t to, uint64_t first, uint64_t last, uint8_t flags,
                       uint64_t below, uint32_t *ret_left) {
     uint64_t used = last_number(state, to);
@@ -203,7 +209,9 @@ int state_outbox_tick(struct state *state, uint64_t to, uint64_t first, uint64_t
         if (flags & bits[i])
             state_note(state, ranges_add(state->disk, key_view(&set), first, last));
     }
-    if (flags & (RECEIPT_SENT | RECEIPT_FAILED))
+    /* Failed may be the word of one target only, while others have nothing yet: but for a refusal, only sent
+     * ends it. */
+    if ((flags & RECEIPT_SENT) || ((flags & RECEIPT_FAILED) && first == last && is_refused(state, to, first)))
         *ret_left = leave(state, to, first, last, below);
     return state->error;
 }
@@ -262,6 +270,8 @@ int state_outbox_ticks(struct state *state, uint64_t to, uint64_t number, uint8_
         reason = bytes_get16(value.at);
     if (state->error)
         return state->error;
+    if (reason && !(flags & RECEIPT_SENT)) /* whichever of the devices has it: it is not sent again */
+        flags |= RECEIPT_FAILED;
     *ret_flags = flags;
     *ret_reason = reason;
     return 0;
