@@ -19,6 +19,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
 SECONDS ?= 10
+SEEDS ?= 2000
 FLAVOUR ?= release
 PKG_CONFIG ?= pkg-config
 ifeq ($(origin CC),default)
@@ -68,7 +69,7 @@ sources_control := $(filter-out %/main.c,$(call find,tools/ternctl/*.c))
 sources_app := $(filter-out %/main.c,$(call find,tools/tern/*.c))
 
 # A program: its own sources, the libraries it stands on, the packages it is linked with.
-PROGRAMS := ternd ternctl tern ternbench noisevec disk_cuts
+PROGRAMS := ternd ternctl tern ternbench noisevec disk_cuts ternsim
 sources_ternd := $(call find,tools/ternd/*.c)
 libraries_ternd := core io storage
 packages_ternd := liburing libsodium lmdb inih libcjson
@@ -87,6 +88,10 @@ packages_noisevec := libsodium libcjson
 sources_disk_cuts := tests/disk/cuts.c
 libraries_disk_cuts := storage io core
 packages_disk_cuts := liburing libsodium lmdb
+# What tests/sim supplies comes first: these objects of the libraries are then not taken.
+sources_ternsim := $(call find,tests/sim/*.c)
+libraries_ternsim := client storage core
+packages_ternsim := libsodium lmdb
 whole = $(if $(sources_$(1)),$(if $(strip $(foreach part,$(libraries_$(1)),$(if $(sources_$(part)),,lacking))),,$(1)))
 present := $(foreach program,$(PROGRAMS),$(call whole,$(program)))
 
@@ -193,7 +198,7 @@ bench: deps ## measure pairs of devices against a throwaway switch
 	@$(ROOT)/tools/dev/bench $(BUILD)
 
 # -- Testing -------------------------------------------------------------------------------------------------------
-.PHONY: test test-programs lint layers fuzz format compile-commands
+.PHONY: test test-programs sim lint layers fuzz format compile-commands
 CLANG ?= clang
 flavour = $(MAKE) BUILD=$(BUILD)/$(1) FLAVOUR=$(1)
 have_fuzzer = $(and $(fuzz_tests),$(shell command -v $(CLANG)))
@@ -207,6 +212,11 @@ test-programs:
 	@+$(call flavour,asan) programs unit-programs
 	@+$(call flavour,tsan) tsan-programs
 	@+$(if $(have_fuzzer),$(call flavour,fuzz) CC=$(CLANG) fuzz-programs)
+
+sim: deps-test ## run the switch in a simulated world where everything goes wrong: SEEDS=N (2000)
+	@$(MAKE) $(BUILD)/ternsim
+	@$(BUILD)/ternsim --twice --seeds 1-20
+	@$(BUILD)/ternsim --list $(ROOT)/tests/sim/failed_seeds.txt --seeds 1-$(SEEDS)
 
 lint: deps-test ## format, clang-tidy, cppcheck, sizes, and both compilers with -Werror
 	@$(MAKE) BUILD=$(BUILD)/lint-gcc FLAVOUR=lint CC=gcc programs unit-programs tsan-programs
