@@ -36,15 +36,16 @@ static int read_range(struct disk_view set, struct disk_view key, struct disk_vi
 static int find(struct disk *disk, struct disk_view set, uint64_t from, uint64_t *ret_first,
                 uint64_t *ret_last) {
     struct range_key at;
-    struct disk_view key, value;
-    int error;
-    if (from < UINT64_MAX) { /* the range that starts at or below `from` may reach up to it */
-        error = disk_seek_before(disk, key_of(&at, set, from + 1), &key, &value);
-        if (error == 0)
-            error = read_range(set, key, value, ret_first, ret_last);
-        if (error != -ENOENT && (error || *ret_last >= from))
-            return error;
-    }
+    struct disk_view key, value, behind = key_of(&at, set, from);
+    /* The range that starts at or below `from` may reach up to it. With a byte more the key comes right
+     * behind. */
+    must(behind.bytes < sizeof(at.bytes));
+    at.bytes[behind.bytes++] = 0;
+    int error = disk_seek_before(disk, behind, &key, &value);
+    if (error == 0)
+        error = read_range(set, key, value, ret_first, ret_last);
+    if (error != -ENOENT && (error || *ret_last >= from))
+        return error;
     error = disk_seek(disk, key_of(&at, set, from), &key, &value);
     return error ? error : read_range(set, key, value, ret_first, ret_last);
 }
