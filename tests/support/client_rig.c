@@ -111,7 +111,7 @@ static void say_welcome(struct client_rig *rig) {
         .name = "me",
         .name_bytes = 2,
     };
-    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    uint8_t out[FRAME_SMALL_BYTES_MAX] = {0};
     cr_assert_eq(client_rig_say(rig, out, frame_write_welcome(out, &welcome)), 0);
 }
 
@@ -130,7 +130,7 @@ void client_rig_connect(struct client_rig *rig) {
 }
 
 int client_rig_say_message(struct client_rig *rig, uint64_t number, const char *text) {
-    uint8_t out[FRAME_MESSAGE_BYTES + 4096];
+    uint8_t out[FRAME_MESSAGE_BYTES + 4096] = {0};
     struct frame_message message = {
         .id = {.from = RIG_OTHER, .to = RIG_ACCOUNT, .epoch = 5, .number = number, .from_device = 1},
         .accepted_ms = 1700000000000 + number,
@@ -141,7 +141,7 @@ int client_rig_say_message(struct client_rig *rig, uint64_t number, const char *
 }
 
 int client_rig_say_receipt(struct client_rig *rig, uint64_t first, uint64_t last, uint8_t flags) {
-    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    uint8_t out[FRAME_SMALL_BYTES_MAX] = {0};
     struct frame_range range = {
         .id = {.from = RIG_ACCOUNT,
                .to = RIG_OTHER,
@@ -155,7 +155,7 @@ int client_rig_say_receipt(struct client_rig *rig, uint64_t first, uint64_t last
 }
 
 int client_rig_say_refused(struct client_rig *rig, uint64_t number, uint16_t reason, uint32_t retry_ms) {
-    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    uint8_t out[FRAME_SMALL_BYTES_MAX] = {0};
     struct frame_refused refused = {
         .to = RIG_OTHER, .number = number, .retry_ms = retry_ms, .reason = reason};
     return client_rig_say(rig, out, frame_write_refused(out, &refused));

@@ -1,0 +1,114 @@
+"""Several tern commands on one home folder: one device, one session, whichever command comes and goes or is
+killed."""
+
+import json
+import os
+
+from harness import check, check_equal, main, test, until
+
+WAIT = ("--timeout", "20")
+
+
+def lines(process):
+    return process.out().decode().splitlines()
+
+
+def await_lines(process, count, what):
+    until(lambda: len(lines(process)) >= count, 20, lambda: "%s: %r" % (what, lines(process)))
+
+
+@test
+def commands_work_while_another_one_listens(world):
+    switch = world.switch()
+    alice, bob = world.linked(switch, "alice", "bob")
+    before = switch.stat("sessions_replaced")
+    listening = {client: client.start("listen") for client in (alice, bob)}
+    for number in range(10):
+        alice.run("send", "bob", "to bob %d" % number, "--wait", "delivered", *WAIT)
+        bob.run("send", "alice", "to alice %d" % number, "--wait", "delivered", *WAIT)
+    sending = alice.start("send", "bob", "read me", "--wait", "read", *WAIT)
+    await_lines(listening[bob], 11, "what bob got")
+    bob.run("read", "alice")
+    sending.expect_code(0)
+    check_equal(
+        lines(listening[bob]), ["to bob %d" % number for number in range(10)] + ["read me"], "what bob got"
+    )
+    check_equal(lines(listening[alice]), ["to alice %d" % number for number in range(10)], "what alice got")
+    bob.run("block", "alice")
+    alice.run("send", "bob", "not for him", code=4)
+    bob.run("unblock", "alice")
+    check_equal(switch.stat("sessions_replaced"), before, "no command takes the session of another")
+    check(bob.start("listen").wait() == 1, "two listeners on one home")
+
+
+@test
+def whoever_is_left_takes_over_when_the_holder_is_killed(world):
+    switch = world.switch()
+    alice, bob = world.linked(switch, "alice", "bob")
+    for number in range(8):
+        holder = bob.start("listen")
+        until(lambda: switch.stat("connections") == 1, 10, "bob's connection")
+        # Alice is away: delivered comes only after the holder is gone and the sender holds the connection itself.
+        sending = bob.start("send", "alice", "number %d" % number, "--wait", "delivered", *WAIT)
+        until(lambda: bob_sent(bob, number), 10, "the sent tick")
+        holder.kill()
+        check_equal([one["text"] for one in alice.listen(1)], ["number %d" % number], "what alice got")
+        sending.expect_code(0)
+
+
+def bob_sent(bob, number):
+    status = json.loads(bob.run("status", "--json", "--offline").out().decode())
+    return len(status["sent"]) == number + 1 and status["sent"][-1]["tick"] == "sent"
+
+
+@test
+def what_a_killed_sender_left_is_sent_by_the_next_command(world):
+    switch = world.switch()
+    alice, bob = world.linked(switch, "alice", "bob")
+    alice.run("send", "bob", "first", *WAIT)
+    switch.kill()
+    sending = alice.start("send", "bob", "second", *WAIT)
+    until(lambda: json.loads(alice.run("status", "--json", "--offline").out())["outbox"] == 1, 10, "the outbox")
+    sending.kill()
+    left = alice.run("send", "bob", "third", "--timeout", "0.5", code=3)
+    check("kept and sent" in left.err(), "does not say what becomes of it: %s", left.err())
+    switch.restart()
+    alice.run("send", "bob", "fourth", *WAIT)
+    check_equal(
+        [one["text"] for one in bob.listen(4)], ["first", "second", "third", "fourth"], "what bob got"
+    )
+
+
+@test
+def a_file_that_was_rotated_or_emptied_is_not_cut(world):
+    switch = world.switch()
+    alice, bob = world.linked(switch, "alice", "bob")
+    path = os.path.join(world.folder, "inbox")
+
+    def write(*texts):
+        for text in texts:
+            alice.run("send", "bob", text, *WAIT)
+        bob.run("listen", "--output", path, "--count", len(texts), "--seconds", 15)
+
+    def there():
+        with open(path, "rb") as file:
+            return file.read()
+
+    write("one", "")
+    check_equal(there(), b"one\n\n", "the file")
+    with open(path, "ab") as file:
+        file.write(b"torn")
+    write("two")
+    check_equal(there(), b"one\n\ntwo\n", "what was appended without being committed is cut off")
+    os.rename(path, path + ".1")
+    with open(path, "wb") as file:
+        file.write(b"a longer text of somebody else's\n")
+    write("three")
+    check_equal(there(), b"a longer text of somebody else's\nthree\n", "a file put in its place")
+    with open(path, "wb"):
+        pass
+    write("four")
+    check_equal(there(), b"four\n", "a file that was emptied")
+
+
+main()
