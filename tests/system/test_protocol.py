@@ -292,14 +292,14 @@ def accounts_are_looked_up_and_blocked(world):
         ("blocked", bob.account, number, 0),
         "REFUSED",
     )
-    del alice.unticked[bob.account, number]
+    at_alice.give_up(bob.account, number)
     at_bob.close()
     at_bob = wire.Session(bob)  # a block stays
     at_alice.send(bob.account, b"and now?")
     check_equal(
         wire.REFUSALS[at_alice.wait_frame(wire.REFUSED).fields["reason"]], "blocked", "after bob came again"
     )
-    del alice.unticked[bob.account, number + 1]
+    at_alice.give_up(bob.account, number + 1)
     check_equal(at_bob.block(alice.account, False)["status"], 0, "unblocking")
     number = at_alice.send(bob.account, b"at last")
     check_equal(at_bob.wait_inbox(1)[0].fields["payload"], b"at last", "what bob got")
@@ -325,7 +325,7 @@ def final_refusals_do_not_touch_what_follows(world):
             (reason, number, addressed),
             "REFUSED",
         )
-        del alice.unticked[addressed, number]
+        at_alice.give_up(addressed, number)
     number = at_alice.send(bob.account, bytes(1000))
     at_bob.wait_inbox(1)
     at_alice.wait_tick(bob.account, number, wire.SENT | wire.DELIVERED)

@@ -297,6 +297,7 @@ class Device:
         self.next_number = collections.Counter()
         self.unticked = collections.OrderedDict()  # (addressed, number): payload
         self.ticks = collections.defaultdict(int)  # (addressed, number): bits
+        self.refused = set()  # accounts to which the next message is the first after a final refusal
         self.seen = {}  # (sending, device, epoch, addressed): highest number
         self.unconfirmed = []  # (bit, sending, device, epoch, addressed, number)
         self.inbox = []  # messages, without repetitions
@@ -350,8 +351,16 @@ class Session:
         device.next_number[addressed] += 1
         number = device.next_number[addressed]
         device.unticked[addressed, number] = payload
+        if addressed in device.refused:
+            device.refused.discard(addressed)
+            flags |= FIRST
         self.wire.send_record(message_frame(addressed, number, payload, flags, **more))
         return number
+
+    def give_up(self, addressed, number):
+        """After a final refusal: the message failed, and the next one to that account says that we know."""
+        del self.device.unticked[addressed, number]
+        self.device.refused.add(addressed)
 
     def send_again(self):
         """Everything without a sent tick, in order, per account; the first one of each says so."""
@@ -391,7 +400,7 @@ class Session:
             if fields["epoch"] == self.device.epoch and fields["device"] == self.device.number:
                 for number in range(fields["first"], fields["last"] + 1):
                     self.device.ticks[fields["addressed"], number] |= one.flags
-                    if one.flags & (SENT | FAILED):
+                    if one.flags & SENT:
                         self.device.unticked.pop((fields["addressed"], number), None)
             else:
                 self.frames.append(one)
