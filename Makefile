@@ -37,10 +37,11 @@ flavour_lint := -O2 -g $(hardening) -Werror
 not_clang := $(if $(findstring clang,$(CC)),,-Wno-format-truncation) # guesses wrong under sanitizers
 flavour_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 flavour_tsan := -O1 -g $(not_clang) -fno-omit-frame-pointer -fsanitize=thread
+flavour_torture := $(flavour_release) -DTERN_CRASH_POINTS
 flavour_fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
                 -fno-sanitize-recover=undefined
 ifeq ($(flavour_$(FLAVOUR)),)
-$(error FLAVOUR=$(FLAVOUR) is not one of release, lint, asan, tsan, fuzz)
+$(error FLAVOUR=$(FLAVOUR) is not one of release, lint, asan, tsan, fuzz, torture)
 endif
 
 # pkg-config is asked once, and only by goals that compile: `make deps` and `make help` must work before it is there.

@@ -158,6 +158,48 @@ int admin_accounts_add(struct admin *admin, const char *prefix, uint32_t count,
     return error ? fail(admin, error, "the switch's answer to 'account add' is not as expected") : 0;
 }
 
+int admin_account_code(struct admin *admin, const char *name, struct admin_account *ret_account) {
+    cJSON *request = cJSON_CreateObject(), *answer = NULL;
+    struct admin_switch ignored;
+    cJSON_AddStringToObject(request, "command", "account code");
+    cJSON_AddStringToObject(request, "name", name);
+    int error = ask(admin, request, &answer);
+    if (error)
+        return error;
+    error = read_accounts(answer, 1, ret_account, &ignored);
+    cJSON_Delete(answer);
+    return error ? fail(admin, error, "the switch's answer to 'account code' is not as expected") : 0;
+}
+
+int admin_queue_entries(struct admin *admin, const char *name, uint64_t *ret_entries) {
+    cJSON *request = cJSON_CreateObject(), *answer = NULL;
+    const cJSON *device;
+    uint64_t entries = 0;
+    cJSON_AddStringToObject(request, "command", "queue show");
+    cJSON_AddStringToObject(request, "name", name);
+    int error = ask(admin, request, &answer);
+    if (error)
+        return error;
+    cJSON_ArrayForEach(device, cJSON_GetObjectItem(answer, "devices")) {
+        entries += (uint64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(device, "outbox"));
+        entries += (uint64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(device, "queue"));
+    }
+    cJSON_Delete(answer);
+    *ret_entries = entries;
+    return 0;
+}
+
+int admin_store_check(struct admin *admin, uint64_t *ret_records) {
+    cJSON *request = cJSON_CreateObject(), *answer = NULL;
+    cJSON_AddStringToObject(request, "command", "store check");
+    int error = ask(admin, request, &answer);
+    if (error)
+        return error;
+    *ret_records = (uint64_t)cJSON_GetNumberValue(cJSON_GetObjectItem(answer, "records"));
+    cJSON_Delete(answer);
+    return 0;
+}
+
 int admin_accounts_remove(struct admin *admin, const char *prefix) {
     cJSON *request = cJSON_CreateObject(), *answer = NULL;
     cJSON_AddStringToObject(request, "command", "account remove");

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/pairs.h"
+#include "bench/torture.h"
 #include "core/noise.h"
 
 struct command {
@@ -14,6 +15,7 @@ struct command {
 
 static const struct command commands[] = {
     {"pairs", pairs_run, "pairs of devices send to each other; every message and receipt is checked"},
+    {"torture", torture_run, "a switch and its devices are killed again and again; nothing may be lost"},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

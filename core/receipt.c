@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "core/crash.h"
 #include "core/must.h"
 #include "core/switch.h"
 
@@ -107,6 +108,7 @@ static void receipt_spread(struct shard *shard, struct account *account, const s
     if (!receipt)
         return;
     shard->receipts_out++;
+    crash_point(before_receipt);
     *receipt = (struct receipt){
         .id = note->range.id,
         .last = note->range.last,
@@ -123,6 +125,7 @@ static void receipt_spread(struct shard *shard, struct account *account, const s
             outbox_push_receipt(shard, device, receipt);
         }
     }
+    crash_point(after_receipt);
     receipt_discharge(shard, receipt);
 }
 

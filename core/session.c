@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/bytes.h"
+#include "core/crash.h"
 #include "core/record.h"
 #include "core/switch.h"
 
@@ -110,6 +111,7 @@ void session_put(struct session *session, const uint8_t *frame, size_t frame_byt
 }
 
 void session_confirm(struct session *session, const struct message_id *id, uint64_t last, uint8_t flags) {
+    crash_point(before_confirm);
     struct frame_range *open = session->confirm_count ? &session->confirms[session->confirm_count - 1] : NULL;
     if (open && open->time_ms == flags && open->last + 1 == id->number &&
         message_id_same_key(&open->id, id)) {
@@ -148,6 +150,7 @@ static size_t take_confirms(struct session *session, uint8_t *space, size_t spac
         uint8_t flags = (uint8_t)range.time_ms;
         range.time_ms = 0;
         used += frame_write_range(space + used, FRAME_CONFIRM, flags, &range);
+        crash_point(after_confirm);
     }
     session->confirm_count -= taken;
     memmove(session->confirms, session->confirms + taken,

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/crash.h"
 #include "core/must.h"
 #include "io/loop_inside.h"
 
@@ -75,6 +76,7 @@ void conn_finish_move(struct loop *loop, struct conn *conn) {
         .counted = conn->counted,
         .plaintext = conn->plaintext,
     };
+    crash_point(before_move);
     move->fd = conn->fd;
     move->io = conn->baggage;
     struct note note = {.kind = NOTE_MOVE, .move = move};
@@ -95,6 +97,7 @@ void conn_arrive(struct loop *loop, struct session_move *move) {
         conn->counted = baggage->counted;
         conn->plaintext = baggage->plaintext;
         shard_moved_in(loop->shard, conn->slot, move);
+        crash_point(after_move);
     } else {
         if (baggage->counted)
             addresses_leave(loop->group->addresses, &baggage->address);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/crash.h"
 #include "core/stats.h"
 #include "storage/environment.h"
 
@@ -93,10 +94,12 @@ static int apply(struct environment *environment, uint32_t first, uint32_t end, 
             item->status = directory_change(environment, txn, note->request);
         error = map_error(txn);
     }
+    crash_point(before_commit);
     if (error)
         map_abort(txn);
     else
         error = map_commit(txn);
+    crash_point(after_commit);
     if (error)
         counts_undo(&environment->counts);
     else

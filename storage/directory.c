@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/account.h"
+#include "core/crash.h"
 #include "storage/environment.h"
 
 #define ACCOUNT_FIRST 1
@@ -116,8 +117,12 @@ static int account_add(struct environment *environment, struct map_txn *txn, str
         if (error)
             break;
     }
+    crash_point(before_number);
     if (error == 0)
-        return value_put_counter(txn, next + request->count);
+        error = value_put_counter(txn, next + request->count);
+    crash_point(after_number);
+    if (error == 0)
+        return 0;
     while (added > 0 && map_error(txn) == 0)
         remove_records(txn, &request->accounts[--added]);
     return error;

@@ -4,6 +4,7 @@
 #include <sodium.h>
 #include <string.h>
 
+#include "core/crash.h"
 #include "storage/environment.h"
 
 #define CODES_MAX 256 /* of an account at a time, used ones included until they expire */
@@ -88,6 +89,7 @@ static int link_new(struct map_txn *txn, struct request *request, struct account
                                    .created_ms = utc_ms,
                                    .last_seen_ms = utc_ms};
     memcpy(device.key, request->key, KEY_BYTES);
+    crash_point(before_number);
     code->device = device.device;
     memcpy(code->key, request->key, KEY_BYTES);
     account->device_next++;
@@ -96,6 +98,7 @@ static int link_new(struct map_txn *txn, struct request *request, struct account
         error = value_put_account(txn, account);
     if (error == 0)
         error = value_put_code(txn, key, code);
+    crash_point(after_number);
     if (error == 0)
         request->device_number = device.device;
     return error;

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "core/account.h"
+#include "core/crash.h"
 #include "core/shard.h"
 #include "storage/environment.h"
 
@@ -107,6 +108,7 @@ int store_load(struct store *store, struct shard *const *shards, uint32_t shard_
     static const enum value_kind kinds[] = {VALUE_ACCOUNT, VALUE_DEVICE, VALUE_DEVICE, VALUE_BLOCK};
     struct load load = {.shards = shards, .shard_count = shard_count};
     int error = 0;
+    crash_point(before_load);
     for (enum load_step step = LOAD_ACCOUNTS; step < LOAD_QUEUES && error == 0; step++)
         error = load_walk(&load, &store->environments[0], step, kinds[step]);
     for (uint32_t i = 0; i < store->count && error == 0; i++) {
@@ -115,5 +117,6 @@ int store_load(struct store *store, struct shard *const *shards, uint32_t shard_
         if (error == 0)
             error = load_queue_end(&load);
     }
+    crash_point(after_load);
     return error;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/crash.h"
 #include "core/frame.h"
 #include "storage/environment.h"
 
@@ -21,7 +22,9 @@ int queue_put(struct environment *environment, struct map_txn *txn, const struct
     struct value_key key = value_key_queue(note->put.account, note->device, note->put.seq);
     struct value_queue entry = {
         .expires_ms = note->put.expires_ms, .frame = note->put.frame, .frame_bytes = note->put.frame_bytes};
+    crash_point(before_put);
     int error = value_put_queue(txn, &key, &entry);
+    crash_point(after_put);
     return error ? error : counts_add(&environment->counts, note->put.account, note->device, 1);
 }
 
@@ -52,6 +55,7 @@ int queue_delete(struct environment *environment, struct map_txn *txn, uint64_t 
     struct value_key first_key = value_key_queue(account, device, first);
     int64_t deleted = 0;
     int error;
+    crash_point(before_delete);
     if (first == last) {
         error = map_delete(txn, value_key_view(&first_key));
         deleted = error == 0;
@@ -61,6 +65,7 @@ int queue_delete(struct environment *environment, struct map_txn *txn, uint64_t 
         struct value_key last_key = value_key_queue(account, device, last);
         error = delete_range(txn, &first_key, &last_key, &deleted);
     }
+    crash_point(after_delete);
     if (deleted > 0 && error == 0)
         error = counts_add(&environment->counts, account, device, -deleted);
     return error;

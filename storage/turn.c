@@ -1,4 +1,5 @@
 /* A turn of a store thread: what waits in the lanes, in one commit; the answers; a slice of the sweep. */
+#include "core/crash.h"
 #include "storage/environment.h"
 
 #define READERS_CHECK_MS 60000
@@ -37,7 +38,11 @@ uint32_t turn_run(struct environment *environment, bool stopping) {
         expiry_turn(environment, now_ms, store_utc_ms());
         readers_turn(environment, now_ms);
     }
+    if (taken > 0)
+        crash_point(before_release);
     lanes_publish(setup->lanes, environment->party, setup->ring, setup->ring_context);
+    if (taken > 0)
+        crash_point(after_release);
     return taken;
 }
 

@@ -1,0 +1,128 @@
+#include "bench/torture_report.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <time.h>
+
+#include "bench/machine.h"
+#include "core/version.h"
+
+#define X(name, passes, moment) {#name, moment},
+static const struct { const char *name, *moment; } points[] = {CRASH_POINTS(X)};
+#undef X
+
+uint32_t torture_result_kills(const struct torture_result *result) {
+    uint32_t kills = result->killed;
+    for (size_t i = 0; i < CRASH_POINT_COUNT; i++)
+        kills += result->killed_at[i];
+    return kills;
+}
+
+bool torture_result_is_good(const struct torture_result *result) {
+    const struct torture_check *check = &result->check;
+    return check->wrong_count == 0 && result->entries_left == 0 && check->sent > 0 && !result->interrupted;
+}
+
+void torture_report_print(const struct torture_result *result, FILE *out) {
+    const struct torture_options *options = result->options;
+    fprintf(out,
+            "%u kills of the switch in %.0f s, %s shard%s; %u accounts, %u devices; seed %" PRIu64 "\n\n",
+            torture_result_kills(result), result->seconds, options->shards,
+            options->shards[0] == '1' && !options->shards[1] ? "" : "s", result->account_count,
+            result->device_count, result->seed);
+    fprintf(out, "  %-16s %5s %12s  %s\n", "killed", "kills", "not reached", "moment");
+    for (size_t i = 0; crash_points_there() && i < CRASH_POINT_COUNT; i++)
+        fprintf(out, "  %-16s %5u %12u  %s\n", points[i].name, result->killed_at[i], result->not_reached[i],
+                points[i].moment);
+    fprintf(out, "  %-16s %5u %12s  %s\n\n", "at random", result->killed, "",
+            crash_points_there() ? "any, those not reached included" : "any; this build has no crash points");
+    fprintf(out, "  devices killed %u, stopped for a while %u, sent away %u\n\n", result->devices_killed,
+            result->devices_stopped, result->devices_left);
+#define X(name, help) fprintf(out, "  %-12s %9" PRIu64 "  %s\n", #name, result->check.name, help);
+    TORTURE_COUNTS(X)
+#undef X
+    fprintf(out, "  %-12s %9" PRIu64 "  %s\n", "left", result->entries_left,
+            "entries in queues when everything was acknowledged");
+    fprintf(out, "  %-12s %9" PRIu64 "  %s\n", "records", result->records,
+            "of the store, each verified at the end");
+}
+
+void torture_report_print_wrong(const struct torture_result *result, FILE *out) {
+    const struct torture_check *check = &result->check;
+    uint32_t shown = check->wrong_count < TORTURE_WRONG_MAX ? check->wrong_count : TORTURE_WRONG_MAX;
+    for (uint32_t i = 0; i < shown; i++)
+        fprintf(out, "ternbench: %s\n", check->wrong[i]);
+    if (check->wrong_count > shown)
+        fprintf(out, "ternbench: and %u more of that kind\n", check->wrong_count - shown);
+    if (result->entries_left)
+        fprintf(out, "ternbench: %" PRIu64 " entries stayed in the queues\n", result->entries_left);
+    if (result->interrupted)
+        fprintf(out, "ternbench: it was interrupted\n");
+    if (!check->sent && !check->wrong_count)
+        fprintf(out, "ternbench: nothing was sent\n");
+    fprintf(out, "ternbench: its choices come again with --seed %" PRIu64 "\n", result->seed);
+}
+
+static cJSON *as_json(const struct torture_result *result) {
+    const struct torture_options *options = result->options;
+    struct machine machine;
+    machine_describe(&machine);
+    char text[64];
+    time_t now = time(NULL);
+    struct tm utc;
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "command", "torture");
+    cJSON_AddStringToObject(root, "time", text);
+    cJSON_AddStringToObject(root, "version", TERN_VERSION);
+    cJSON *object = cJSON_AddObjectToObject(root, "machine");
+    cJSON_AddStringToObject(object, "cpu", machine.cpu);
+    cJSON_AddNumberToObject(object, "cores", (double)machine.cores);
+    cJSON_AddStringToObject(object, "kernel", machine.kernel);
+    cJSON *settings = cJSON_AddObjectToObject(root, "settings");
+    snprintf(text, sizeof(text), "%" PRIu64, result->seed);
+    cJSON_AddStringToObject(settings, "seed", text); /* larger than JSON's numbers are exact */
+    cJSON_AddNumberToObject(settings, "kills", options->kills);
+    cJSON_AddNumberToObject(settings, "accounts", result->account_count);
+    cJSON_AddNumberToObject(settings, "devices", result->device_count);
+    cJSON_AddNumberToObject(settings, "payload_bytes_max", options->payload_bytes_max);
+    cJSON_AddStringToObject(settings, "shards", options->shards);
+    cJSON_AddBoolToObject(settings, "crash_points", crash_points_there());
+    cJSON *results = cJSON_AddObjectToObject(root, "results");
+    cJSON_AddBoolToObject(results, "good", torture_result_is_good(result));
+    cJSON_AddNumberToObject(results, "seconds", result->seconds);
+    cJSON_AddNumberToObject(results, "kills", torture_result_kills(result));
+    cJSON *kills = cJSON_AddObjectToObject(results, "kills_at");
+    for (size_t i = 0; crash_points_there() && i < CRASH_POINT_COUNT; i++)
+        cJSON_AddNumberToObject(kills, points[i].name, result->killed_at[i]);
+    cJSON_AddNumberToObject(kills, "random", result->killed);
+    cJSON_AddNumberToObject(results, "devices_killed", result->devices_killed);
+    cJSON_AddNumberToObject(results, "devices_stopped", result->devices_stopped);
+    cJSON_AddNumberToObject(results, "devices_left", result->devices_left);
+#define X(name, help) cJSON_AddNumberToObject(results, #name, (double)result->check.name);
+    TORTURE_COUNTS(X)
+#undef X
+    cJSON_AddNumberToObject(results, "entries_left", (double)result->entries_left);
+    cJSON_AddNumberToObject(results, "records", (double)result->records);
+    cJSON *wrong = cJSON_AddArrayToObject(results, "wrong");
+    for (uint32_t i = 0; i < result->check.wrong_count && i < TORTURE_WRONG_MAX; i++)
+        cJSON_AddItemToArray(wrong, cJSON_CreateString(result->check.wrong[i]));
+    return root;
+}
+
+int torture_report_write_json(const struct torture_result *result, const char *path) {
+    cJSON *root = as_json(result);
+    char *text = cJSON_Print(root);
+    cJSON_Delete(root);
+    if (!text)
+        return -ENOMEM;
+    FILE *file = fopen(path, "we");
+    int error = file ? 0 : -errno;
+    if (file && fprintf(file, "%s\n", text) < 0)
+        error = -EIO;
+    if (file && fclose(file) != 0 && !error)
+        error = -errno;
+    cJSON_free(text);
+    return error;
+}
