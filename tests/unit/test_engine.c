@@ -154,7 +154,56 @@ Test(engine, ticks_only_go_forward_in_whatever_order_they_come, .init = begin, .
     cr_assert_eq(client_rig_ticks(&rig, 1), RECEIPT_SENT | RECEIPT_DELIVERED | RECEIPT_READ);
     client_rig_say_receipt(&rig, 2, 2, RECEIPT_SENT | RECEIPT_FAILED);
     cr_assert_eq(client_rig_turn(&rig), 0);
-    cr_assert_eq(client_rig_ticks(&rig, 2), RECEIPT_SENT | RECEIPT_FAILED);
+    cr_assert_eq(client_rig_ticks(&rig, 2), RECEIPT_FAILED);
+}
+
+/* How many of all messages show this. */
+static uint64_t count_ticked(uint8_t flag) {
+    uint64_t count = 0;
+    cr_assert_eq(state_look(rig.state), 0);
+    cr_assert_eq(state_outbox_ticked(rig.state, RIG_OTHER, 1, UINT64_MAX, flag, &count), 0);
+    state_end(rig.state);
+    return count;
+}
+
+/* Failed can be the word of one target, while the message is not safe for another one. */
+Test(engine, a_message_that_failed_for_one_target_is_kept_until_it_is_sent, .init = begin, .fini = end) {
+    client_rig_send(&rig, "one");
+    client_rig_send(&rig, "two");
+    client_rig_connect(&rig);
+    client_rig_say_receipt(&rig, 1, 1, RECEIPT_FAILED);
+    cr_assert_eq(client_rig_turn(&rig), 0);
+    cr_assert_eq(client_rig_ticks(&rig, 1), 0);
+    cr_assert_eq(outbox_count(), 2);
+    client_rig_say_receipt(&rig, 1, 1, RECEIPT_SENT);
+    cr_assert_eq(client_rig_turn(&rig), 0);
+    cr_assert_eq(client_rig_ticks(&rig, 1), RECEIPT_FAILED);
+    cr_assert_eq(count_ticked(RECEIPT_FAILED), 1);
+    cr_assert_eq(count_ticked(RECEIPT_SENT), 0, "shown as failed, not as sent as well");
+    client_rig_say_receipt(&rig, 1, 1, RECEIPT_DELIVERED);
+    cr_assert_eq(client_rig_turn(&rig), 0);
+    cr_assert_eq(client_rig_ticks(&rig, 1), RECEIPT_SENT | RECEIPT_DELIVERED, "another target has it");
+    cr_assert_eq(count_ticked(RECEIPT_FAILED), 0);
+}
+
+Test(engine, a_refusal_for_good_is_the_last_word, .init = begin, .fini = end) {
+    for (int i = 0; i < 3; i++)
+        client_rig_send(&rig, "text");
+    client_rig_connect(&rig);
+    client_rig_say_receipt(&rig, 1, 3, RECEIPT_DELIVERED);
+    client_rig_say_refused(&rig, 2, REFUSAL_QUEUE_FULL, 0);
+    client_rig_say_receipt(&rig, 1, 3, RECEIPT_SENT | RECEIPT_FAILED);
+    cr_assert_eq(client_rig_turn(&rig), 0);
+    cr_assert_eq(client_rig_ticks(&rig, 1), RECEIPT_SENT | RECEIPT_DELIVERED);
+    cr_assert_eq(client_rig_ticks(&rig, 2), RECEIPT_FAILED);
+    cr_assert_eq(client_rig_ticks(&rig, 3), RECEIPT_SENT | RECEIPT_DELIVERED);
+    cr_assert_eq(count_ticked(RECEIPT_FAILED), 1);
+    cr_assert_eq(count_ticked(RECEIPT_SENT), 2);
+    cr_assert_eq(count_ticked(RECEIPT_DELIVERED), 2);
+    client_rig_say_refused(&rig, 3, REFUSAL_BLOCKED, 0);
+    cr_assert_eq(client_rig_turn(&rig), 0);
+    cr_assert_eq(client_rig_ticks(&rig, 3), RECEIPT_SENT | RECEIPT_DELIVERED,
+                 "only a repetition was refused");
 }
 
 Test(engine, ignores_ticks_of_other_devices_epochs_and_unused_numbers, .init = begin, .fini = end) {

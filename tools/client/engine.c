@@ -221,10 +221,8 @@ static int fail_message(struct engine *engine, uint64_t to, uint64_t number, uin
     int error = open_transaction(engine);
     uint32_t left = 0;
     if (!error)
-        error = disk_failed(engine, state_outbox_refused(engine->state, to, number, reason));
-    if (!error)
-        error = disk_failed(engine, state_outbox_tick(engine->state, to, number, number, RECEIPT_FAILED,
-                                                      flows_below(&engine->flows, to), &left));
+        error = disk_failed(engine, state_outbox_refused(engine->state, to, number, reason,
+                                                         flows_below(&engine->flows, to), &left));
     flows_left(&engine->flows, to, left);
     return error;
 }

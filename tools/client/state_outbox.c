@@ -187,12 +187,30 @@ static struct key tick_set(uint64_t to, uint8_t bit) {
     return key;
 }
 
+/* Refused for good is kept apart from failed: it is the last word on a message, whatever came or comes
+ * besides, so its numbers are in no other set. */
+#define REFUSED 16
 static const uint8_t bits[] = {RECEIPT_SENT, RECEIPT_DELIVERED, RECEIPT_READ, RECEIPT_FAILED};
+#define BITS (sizeof(bits) / sizeof(bits[0]))
 
-static bool is_refused(struct state *state, uint64_t to, uint64_t number) {
-    struct key key = message_key(KEY_REASON, to, number);
-    struct disk_view value;
-    return state_get(state, &key, &value) == 0;
+static void take_out(struct state *state, uint64_t to, uint8_t bit, uint64_t first, uint64_t last) {
+    struct key set = tick_set(to, bit);
+    state_note(state, ranges_remove(state->disk, key_view(&set), first, last));
+}
+
+static void add_ticks(struct state *state, uint64_t to, uint8_t bit, uint64_t first, uint64_t last) {
+    struct key set = tick_set(to, bit), refused = tick_set(to, REFUSED);
+    uint64_t from = first, there_first, there_last;
+    state_note(state, ranges_add(state->disk, key_view(&set), first, last));
+    while (!state->error && from <= last &&
+           state_note(state, ranges_next(state->disk, key_view(&refused), from, &there_first, &there_last)) ==
+               0 &&
+           there_first <= last) {
+        take_out(state, to, bit, there_first, there_last < last ? there_last : last);
+        if (there_last == UINT64_MAX)
+            break;
+        from = there_last + 1;
+    }
 }
 
 int state_outbox_tick(struct state *state, uint64_t to, uint64_t first, uint64_t last, uint8_t flags,
@@ -204,50 +222,62 @@ int state_outbox_tick(struct state *state, uint64_t to, uint64_t first, uint64_t
         return state->error;
     if (flags & RECEIPT_READ) /* who read it has it */
         flags |= RECEIPT_DELIVERED;
-    for (size_t i = 0; i < sizeof(bits); i++) {
-        struct key set = tick_set(to, bits[i]);
+    for (size_t i = 0; i < BITS; i++) {
         if (flags & bits[i])
-            state_note(state, ranges_add(state->disk, key_view(&set), first, last));
+            add_ticks(state, to, bits[i], first, last);
     }
-    /* Failed may be the word of one target only, while others have nothing yet: but for a refusal, only sent
-     * ends it. */
-    if ((flags & RECEIPT_SENT) || ((flags & RECEIPT_FAILED) && first == last && is_refused(state, to, first)))
+    /* Failed may be the word of one target only, while others have nothing yet: only sent ends it. */
+    if (flags & RECEIPT_SENT)
         *ret_left = leave(state, to, first, last, below);
     return state->error;
 }
 
-int state_outbox_refused(struct state *state, uint64_t to, uint64_t number, uint16_t reason) {
-    struct key key = message_key(KEY_REASON, to, number);
+int state_outbox_refused(struct state *state, uint64_t to, uint64_t number, uint16_t reason, uint64_t below,
+                         uint32_t *ret_left) {
+    struct outgoing message;
+    struct key key = message_key(KEY_REASON, to, number), set = tick_set(to, REFUSED);
     uint8_t value[sizeof(reason)];
+    *ret_left = 0;
+    if (state_outbox_next(state, to, number, &message) != 0 || message.number != number)
+        return state->error; /* it was sent: a repetition of it was refused */
     bytes_put16(value, reason);
-    return state_put(state, &key, value, sizeof(value));
+    state_put(state, &key, value, sizeof(value));
+    for (size_t i = 0; i < BITS; i++)
+        take_out(state, to, bits[i], number, number);
+    state_note(state, ranges_add(state->disk, key_view(&set), number, number));
+    *ret_left = leave(state, to, number, number, below);
+    return state->error;
 }
 
-/* How many of first..last are in both sets; without = true: in the first, but not in the second. */
-static uint64_t count_both(struct state *state, const struct key *one, const struct key *other, bool without,
-                           uint64_t first, uint64_t last) {
-    uint64_t count = 0, from = first, there_first, there_last;
+/* How many of first..last are in each of these sets. */
+static uint64_t count_common(struct state *state, const struct key *sets, size_t count, uint64_t first,
+                             uint64_t last) {
+    uint64_t common = 0, from = first, there_first, there_last;
     while (from <= last) {
         int error =
-            state_note(state, ranges_next(state->disk, key_view(one), from, &there_first, &there_last));
+            state_note(state, ranges_next(state->disk, key_view(sets), from, &there_first, &there_last));
         if (error || there_first > last)
             break;
         there_last = there_last < last ? there_last : last;
-        uint64_t both = 0;
-        state_note(state, ranges_count(state->disk, key_view(other), there_first, there_last, &both));
-        count += without ? there_last - there_first + 1 - both : both;
+        common += count == 1 ? there_last - there_first + 1
+                             : count_common(state, sets + 1, count - 1, there_first, there_last);
         if (there_last == UINT64_MAX)
             break;
         from = there_last + 1;
     }
-    return count;
+    return common;
 }
 
 int state_outbox_ticked(struct state *state, uint64_t to, uint64_t first, uint64_t last, uint8_t flag,
                         uint64_t *ret_count) {
-    bool is_failed = flag == RECEIPT_FAILED;
-    struct key one = tick_set(to, flag), other = tick_set(to, is_failed ? RECEIPT_DELIVERED : RECEIPT_SENT);
-    uint64_t count = count_both(state, &one, &other, is_failed, first, last);
+    struct key failed[] = {tick_set(to, RECEIPT_FAILED), tick_set(to, RECEIPT_SENT),
+                           tick_set(to, RECEIPT_DELIVERED)};
+    struct key ticked[] = {tick_set(to, flag), tick_set(to, RECEIPT_SENT)}, refused = tick_set(to, REFUSED);
+    uint64_t count = count_common(state, ticked, 2, first, last);
+    if (flag == RECEIPT_FAILED)
+        count += count_common(state, &refused, 1, first, last) - count_common(state, failed, 3, first, last);
+    else if (flag == RECEIPT_SENT) /* what failed is not shown as sent */
+        count -= count_common(state, failed, 2, first, last) - count_common(state, failed, 3, first, last);
     if (state->error)
         return state->error;
     *ret_count = count;
@@ -257,24 +287,30 @@ int state_outbox_ticked(struct state *state, uint64_t to, uint64_t first, uint64
 int state_outbox_ticks(struct state *state, uint64_t to, uint64_t number, uint8_t *ret_flags,
                        uint16_t *ret_reason) {
     uint8_t flags = 0;
-    for (size_t i = 0; i < sizeof(bits); i++) {
+    for (size_t i = 0; i < BITS; i++) {
         uint64_t count = 0;
         state_outbox_ticked(state, to, number, number, bits[i], &count);
         if (count)
             flags |= bits[i];
     }
-    struct key key = message_key(KEY_REASON, to, number);
-    struct disk_view value;
-    uint16_t reason = 0;
-    if (state_get(state, &key, &value) == 0 && value.bytes == sizeof(reason))
-        reason = bytes_get16(value.at);
+    uint16_t reason = state_outbox_reason(state, to, number, number);
     if (state->error)
         return state->error;
-    if (reason && !(flags & RECEIPT_SENT)) /* whichever of the devices has it: it is not sent again */
-        flags |= RECEIPT_FAILED;
     *ret_flags = flags;
     *ret_reason = reason;
     return 0;
+}
+
+uint16_t state_outbox_reason(struct state *state, uint64_t to, uint64_t first, uint64_t last) {
+    struct key key = message_key(KEY_REASON, to, first);
+    struct disk_view at, value;
+    if (state_seek(state, &key, 1 + sizeof(to), &at, &value) != 0)
+        return 0;
+    if (at.bytes != key.used || value.bytes != sizeof(uint16_t)) {
+        state_damaged(state);
+        return 0;
+    }
+    return bytes_get64_be(at.at + 1 + sizeof(to)) <= last ? bytes_get16(value.at) : 0;
 }
 
 int state_outbox_history(struct state *state, uint64_t position, uint64_t *ret_position,

@@ -37,8 +37,9 @@ uint64_t state_outbox_bytes(struct state *state); /* of the payloads */
  * how many of the messages that left the outbox have a number below `below`. */
 int state_outbox_tick(struct state *state, uint64_t to, uint64_t first, uint64_t last, uint8_t flags,
                       uint64_t below, uint32_t *ret_left);
-/* Refused for good. */
-int state_outbox_refused(struct state *state, uint64_t to, uint64_t number, uint16_t reason);
+/* Refused for good: the last word on a message, unless it has its sent tick. *ret_left as above. */
+int state_outbox_refused(struct state *state, uint64_t to, uint64_t number, uint16_t reason, uint64_t below,
+                         uint32_t *ret_left);
 /* Messages to this account are refused for now. Forgotten when one of them leaves the outbox. */
 int state_outbox_hold(struct state *state, uint64_t to, uint16_t reason);
 /* enum refusal, 0: they are not held back. */
@@ -47,9 +48,13 @@ uint16_t state_outbox_held(struct state *state, uint64_t to);
 /* The ticks to show: docs/PROTOCOL.md, section 3.3. *ret_reason: enum refusal, 0 where none is known. */
 int state_outbox_ticks(struct state *state, uint64_t to, uint64_t number, uint8_t *ret_flags,
                        uint16_t *ret_reason);
-/* How many of first..last have this tick to show: one of RECEIPT_SENT, _DELIVERED, _READ, _FAILED. */
+/* How many of first..last have this tick to show: one of RECEIPT_SENT, _DELIVERED, _READ, _FAILED. A message
+ * that failed counts as that alone. */
 int state_outbox_ticked(struct state *state, uint64_t to, uint64_t first, uint64_t last, uint8_t flag,
                         uint64_t *ret_count);
+
+/* Why the first of first..last that was refused for good was: enum refusal, 0 where none is known. */
+uint16_t state_outbox_reason(struct state *state, uint64_t to, uint64_t first, uint64_t last);
 
 /* What was sent lately, oldest first: the first entry from `position` on. -ENOENT. The payload is an
  * excerpt. */

@@ -107,16 +107,6 @@ static int read_lines(struct sending *sending) {
 
 /* --- waiting for ticks ---------------------------------------------------------------------------------- */
 
-static void find_reason(struct sending *sending, struct state *state) {
-    for (uint64_t number = sending->first; number <= sending->last && !sending->reason; number++) {
-        uint8_t flags;
-        if (state_outbox_ticks(state, sending->to, number, &flags, &sending->reason) < 0)
-            return;
-        if (flags & RECEIPT_FAILED && sending->last - sending->first > OUTBOX_HISTORY_MAX)
-            return;
-    }
-}
-
 /* 1: all that was read has its tick, or failed. */
 static int look(void *context, struct state *state) {
     struct sending *sending = context;
@@ -131,7 +121,7 @@ static int look(void *context, struct state *state) {
     if (!sending->is_ended || sending->ticked + sending->failed < between)
         return 0;
     if (sending->failed)
-        find_reason(sending, state);
+        sending->reason = state_outbox_reason(state, sending->to, sending->first, sending->last);
     return 1;
 }
 
