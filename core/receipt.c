@@ -211,11 +211,12 @@ static struct gate *gate_find(const struct account *account, const struct messag
 }
 
 /* A message that came again while its gate is there waits at the same gate. */
-int gate_add(struct account *account, const struct message_id *id) {
+int gate_add(struct account *account, const struct message_id *id, uint32_t *ret_attempt) {
     struct gate *gate = gate_find(account, id);
     if (gate) {
         gate->refused = false;
         gate->copies++;
+        *ret_attempt = ++gate->attempt;
         return 0;
     }
     gate = calloc(1, sizeof(*gate));
@@ -228,6 +229,7 @@ int gate_add(struct account *account, const struct message_id *id) {
     else
         account->gates = gate;
     account->gates_last = gate;
+    *ret_attempt = 0;
     return 0;
 }
 
@@ -257,12 +259,12 @@ static void gate_give_up_oldest(struct account *account) {
     }
 }
 
-void gate_open(struct shard *shard, const struct message_id *id, bool refused) {
+void gate_open(struct shard *shard, const struct message_id *id, uint32_t attempt, bool refused) {
     struct account *account = account_find(&shard->accounts, id->from);
     struct gate *gate = account ? gate_find(account, id) : NULL;
     if (!gate)
         return;
-    gate->refused |= refused;
+    gate->refused |= refused && attempt == gate->attempt;
     if (--gate->copies > 0)
         return;
     struct held *held = gate->held;

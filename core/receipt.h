@@ -33,8 +33,9 @@ struct receipt {
 struct gate {
     struct gate *next;
     struct message_id id;
-    uint32_t copies; /* own-copy messages that are not all safe yet */
-    bool refused;    /* a copy could not be made safe: no sent tick until the message comes again */
+    uint32_t copies;  /* own-copy messages that are not all safe yet */
+    uint32_t attempt; /* rises each time the message comes again: what became of older copies says nothing */
+    bool refused;     /* a copy could not be made safe: no sent tick until the message comes again */
     struct held {
         struct held *next;
         struct note note;
@@ -52,10 +53,10 @@ void receipt_arrived(struct shard *shard, const struct note *note);
 void receipt_discharge(struct shard *shard, struct receipt *receipt);
 size_t receipt_frame(const struct receipt *receipt, uint8_t *out);
 
-int gate_add(struct account *account, const struct message_id *id);
+int gate_add(struct account *account, const struct message_id *id, uint32_t *ret_attempt);
 /* The message came again when no other device of its sender is left: no copy will be safe, none has to be. */
 void gate_forget_refusal(struct account *account, const struct message_id *id);
-void gate_open(struct shard *shard, const struct message_id *id, bool refused);
+void gate_open(struct shard *shard, const struct message_id *id, uint32_t attempt, bool refused);
 void gates_free(struct account *account);
 
 #endif

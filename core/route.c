@@ -56,7 +56,7 @@ static void message_end(struct shard *shard, struct message *message) {
  * copy of it may have its tick. */
 static void message_finish(struct shard *shard, struct message *message) {
     if (message->own_copy) {
-        gate_open(shard, &message->id, message->refused);
+        gate_open(shard, &message->id, message->attempt, message->refused);
         return;
     }
     if (!message->refused && !message->acked && !message->stored) { /* every target was revoked */
@@ -269,7 +269,7 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
         gate_forget_refusal(account, &body.id);
     } else {
         struct message *copy = message_create(shard, frame, buf, &body.id);
-        if (!copy || gate_add(account, &body.id) < 0) {
+        if (!copy || gate_add(account, &body.id, &copy->attempt) < 0) {
             if (copy)
                 message_home(shard, copy);
             message_home(shard, message);
