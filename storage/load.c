@@ -9,6 +9,8 @@
 struct load {
     struct shard *const *shards;
     uint32_t shard_count;
+    struct value_place queue; /* that is being walked; account 0: none */
+    uint64_t first_seq;
 };
 
 static struct shard *home(const struct load *load, uint64_t account) {
@@ -41,19 +43,28 @@ static int load_block(struct load *load, struct map_view key, struct map_view va
     return shard_load_block(home(load, place.account), place.account, place.seq);
 }
 
-/* As environment_open found them. */
-static int load_queues(const struct load *load, const struct environment *environment) {
-    const struct counts *counts = &environment->counts;
+static int load_queue_end(struct load *load) {
+    const struct value_place *queue = &load->queue;
+    if (queue->account == 0)
+        return 0;
+    return shard_load_queue(home(load, queue->account), queue->account, queue->device, load->first_seq,
+                            queue->seq);
+}
+
+static int load_queue(struct load *load, struct map_view key) {
+    struct value_place place;
+    if (!value_key_read(key, &place))
+        return -EUCLEAN;
     int error = 0;
-    for (uint32_t i = counts->expected_at; i < counts->expected_count && error == 0; i++) {
-        const struct counts_range *queue = &counts->expected[i];
-        error = shard_load_queue(home(load, queue->account), queue->account, queue->device, queue->first,
-                                 queue->last);
+    if (place.account != load->queue.account || place.device != load->queue.device) {
+        error = load_queue_end(load);
+        load->first_seq = place.seq;
     }
+    load->queue = place;
     return error;
 }
 
-enum load_step { LOAD_ACCOUNTS, LOAD_DEVICES, LOAD_REVOKED, LOAD_BLOCKS, LOAD_STEPS };
+enum load_step { LOAD_ACCOUNTS, LOAD_DEVICES, LOAD_REVOKED, LOAD_BLOCKS, LOAD_QUEUES };
 
 static int load_record(struct load *load, enum load_step step, struct map_view key, struct map_view value) {
     switch (step) {
@@ -63,8 +74,10 @@ static int load_record(struct load *load, enum load_step step, struct map_view k
         return load_device(load, key, value, false);
     case LOAD_REVOKED:
         return load_device(load, key, value, true);
-    default:
+    case LOAD_BLOCKS:
         return load_block(load, key, value);
+    default:
+        return load_queue(load, key);
     }
 }
 
@@ -96,10 +109,14 @@ int store_load(struct store *store, struct shard *const *shards, uint32_t shard_
     struct load load = {.shards = shards, .shard_count = shard_count};
     int error = 0;
     crash_point(before_load);
-    for (enum load_step step = LOAD_ACCOUNTS; step < LOAD_STEPS && error == 0; step++)
+    for (enum load_step step = LOAD_ACCOUNTS; step < LOAD_QUEUES && error == 0; step++)
         error = load_walk(&load, &store->environments[0], step, kinds[step]);
-    for (uint32_t i = 0; i < store->count && error == 0; i++)
-        error = load_queues(&load, &store->environments[i]);
+    for (uint32_t i = 0; i < store->count && error == 0; i++) {
+        load.queue = (struct value_place){0};
+        error = load_walk(&load, &store->environments[i], LOAD_QUEUES, VALUE_QUEUE);
+        if (error == 0)
+            error = load_queue_end(&load);
+    }
     crash_point(after_load);
     return error;
 }

@@ -23,6 +23,7 @@ struct job {
     uint64_t account;
     uint32_t device; /* index; SIM_DEVICES_MAX: all of the account */
     bool on;
+    bool anew; /* it was changed while a request was out */
     unsigned stage;
     uint64_t not_before_ms;
     struct request *request; /* out */
@@ -94,6 +95,13 @@ void admin_kick(uint64_t account) {
 void admin_suspend(uint64_t account, bool on) {
     if (on)
         oracle_suspending(account);
+    for (uint32_t i = 0; i < JOBS_MAX; i++) {
+        if (jobs[i].kind == JOB_SUSPEND && jobs[i].account == account) {
+            jobs[i].on = on;
+            jobs[i].anew = true;
+            return;
+        }
+    }
     add((struct job){.kind = JOB_SUSPEND, .account = account, .on = on});
 }
 
@@ -191,10 +199,14 @@ static void done(struct job *job, const struct request *request) {
         job->not_before_ms = sim.now_ms + AGAIN_MS;
         return;
     }
-    if (++job->stage < stages)
+    job->stage = job->anew ? 0 : job->stage + 1;
+    job->anew = false;
+    if (job->stage < stages)
         return;
     if (job->kind == JOB_CODE)
         client_give_code(job->device, request->code);
+    if (job->kind == JOB_PURGE)
+        oracle_purged(job->account, job->device);
     if (job->kind == JOB_REVOKE)
         oracle_revoked(job->device);
     *job = (struct job){0};

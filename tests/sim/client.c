@@ -7,51 +7,20 @@
 #include "core/must.h"
 #include "core/reason.h"
 #include "tests/sim/client_disk.h"
+#include "tests/sim/device.h"
 #include "tests/sim/network.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/payload.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/tap.h"
-#include "tools/client/engine.h"
 #include "tools/client/state_inbox.h"
 #include "tools/client/state_outbox.h"
 #include "tools/client/state_request.h"
 
-#define NUMBERS_MAX 256 /* of a device to an account */
-#define WANTS_MAX 32    /* what people want of a device while it is within a transaction */
 #define INPUT_BYTES_MAX 65536
 #define AGAIN_MS_MAX 2000
 
-enum want_kind { WANT_SEND, WANT_READ, WANT_BLOCK };
-
-struct want {
-    enum want_kind kind;
-    uint64_t account;
-    uint32_t ttl_s, bytes;
-    bool on;
-};
-
-struct client {
-    bool exists, has_code, gone;
-    uint64_t account;
-    uint16_t number; /* 0: not linked */
-    struct state *state;
-    struct engine *engine;
-    uint32_t link;
-    bool within; /* a transaction of the engine may be open */
-    uint64_t turn_ms, come_again_ms;
-    uint64_t version; /* of the state that people were shown last */
-    uint64_t shown;   /* position in the inbox up to which they were */
-    struct want wants[WANTS_MAX];
-    uint32_t want_count;
-    uint16_t open[SIM_MESSAGES_MAX]; /* messages whose ticks may still change */
-    uint32_t open_count;
-    struct message_id unread[16];
-    uint16_t unread_message[16];
-    uint32_t unread_next;
-};
-
-static struct client clients[SIM_DEVICES_MAX];
+struct client clients[SIM_DEVICES_MAX];
 static uint16_t message_of[SIM_DEVICES_MAX][SIM_ACCOUNTS_MAX + 1]
                           [NUMBERS_MAX]; /* one more than the oracle's number */
 
@@ -195,66 +164,6 @@ void client_crash(uint32_t device, bool at_commit) {
         crash(client);
 }
 
-/* --- what people see ------------------------------------------------------------------------------------ */
-
-static void show(struct client *client, const struct received *received) {
-    uint32_t device = (uint32_t)(client - clients);
-    uint32_t message = payload_read(received->payload, received->payload_bytes);
-    if (message >= SIM_MESSAGES_MAX) {
-        sim_fail("device %u is shown a damaged message", device);
-        return;
-    }
-    sim.counts.shown++;
-    TRACE2("device %llu: shows message %llu", device, message);
-    oracle_shown(device, message);
-    if (received->id.to != client->account)
-        return;
-    client->unread[client->unread_next % 16] = received->id;
-    client->unread_message[client->unread_next % 16] = (uint16_t)(message + 1);
-    client->unread_next++;
-}
-
-static void show_ticks(struct client *client) {
-    uint32_t device = (uint32_t)(client - clients);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < client->open_count; i++) {
-        uint16_t message = client->open[i];
-        uint64_t to, number;
-        uint8_t flags = 0;
-        uint16_t reason = 0;
-        oracle_place(message, &to, &number);
-        if (state_outbox_ticks(client->state, to, number, &flags, &reason) == 0) {
-            if (reason && (flags & RECEIPT_FAILED))
-                oracle_refused(device, message, reason);
-            oracle_ticks(device, message, flags);
-        }
-        if ((flags & (RECEIPT_SENT | RECEIPT_READ)) != (RECEIPT_SENT | RECEIPT_READ))
-            client->open[kept++] = message;
-    }
-    client->open_count = kept;
-}
-
-/* After a commit. */
-static void show_people(struct client *client) {
-    struct state *state = client->state;
-    struct received received;
-    if (state_version(state) == client->version || state_look(state) != 0)
-        return;
-    client->version = state_version(state);
-    uint64_t before = client->shown;
-    while (state_inbox_next(state, client->shown + 1, &received) == 0) {
-        client->shown = received.position;
-        show(client, &received);
-    }
-    show_ticks(client);
-    state_end(state);
-    if (client->shown == before || state_begin(state) != 0)
-        return;
-    state_inbox_set_listened(state, client->shown);
-    state_commit(state);
-    client->version = state_version(state);
-}
-
 /* --- what people do ------------------------------------------------------------------------------------- */
 
 static bool want(uint32_t device, struct want want) {
@@ -313,7 +222,7 @@ static void do_send(struct client *client, const struct want *want) {
 }
 
 static void do_read(struct client *client) {
-    uint32_t slot = (uint32_t)sim_below(16);
+    uint32_t slot = (uint32_t)sim_below(UNREAD_KEPT);
     if (!client->unread_message[slot])
         return;
     uint32_t device = (uint32_t)(client - clients), message = client->unread_message[slot] - 1u;
@@ -434,7 +343,7 @@ static void take_input(struct client *client) {
 
 static void note_link(struct client *client) {
     struct identity identity;
-    if (client->number || !engine_is_open(client->engine) || state_look(client->state) != 0)
+    if (client->number || state_look(client->state) != 0)
         return;
     if (state_identity(client->state, &identity) == 0 && identity.is_linked) {
         client->number = identity.device;
@@ -464,9 +373,8 @@ static void turn(struct client *client) {
         fail(client, "a turn fails", error);
     if (died(client))
         return;
-    if (client->link != NETWORK_NONE)
-        note_link(client);
-    show_people(client);
+    note_link(client);
+    sight_show(client);
     if (died(client))
         return;
     do_wants(client);

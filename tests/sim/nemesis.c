@@ -1,5 +1,7 @@
 #include "tests/sim/nemesis.h"
 
+#include <stdlib.h>
+
 #include "tests/sim/admin.h"
 #include "tests/sim/client.h"
 #include "tests/sim/house.h"
@@ -116,7 +118,9 @@ void nemesis_step(void) {
     trouble_accounts();
     trouble_switch();
     if (sim_chance(sim.plan.clock_jump)) {
-        sim.utc_shift_ms += (int64_t)sim_below(2 * JUMP_MS_MAX) - JUMP_MS_MAX;
+        int64_t jump_ms = (int64_t)sim_below(2 * JUMP_MS_MAX) - JUMP_MS_MAX;
+        sim.utc_shift_ms += jump_ms;
+        sim.jumped_ms += (uint64_t)llabs(jump_ms);
         TRACE1("the wall clock jumps to %llu", sim_utc_ms());
     }
 }

@@ -33,7 +33,8 @@ void oracle_linked(uint32_t device, uint64_t account);
 void oracle_revoking(uint32_t device);
 void oracle_revoked(uint32_t device);
 bool oracle_may_be_revoked(uint32_t device);
-void oracle_purging(uint64_t account, uint32_t device);
+void oracle_purging(uint64_t account, uint32_t device); /* SIM_DEVICES_MAX: all of the account */
+void oracle_purged(uint64_t account, uint32_t device);
 void oracle_blocking(uint64_t account);
 void oracle_suspending(uint64_t account);
 

@@ -82,6 +82,7 @@ static void draw_calm(struct plan *plan) {
     plan->commit_client_ms = 1;
     plan->turn_shard = plan->turn_store = 1000;
     plan->step_ms = 3;
+    plan->payload_bytes = between(12, 400);
     config->spill_ms = 100000;
     config->window_messages = 4096;
     config->window_bytes = 4 * MIB;

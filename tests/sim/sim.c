@@ -21,6 +21,7 @@
 #define QUIET_FINE_MS 60000
 #define QUIET_STEP_MS 40
 #define QUIET_STEP_LATE_MS 200
+#define TURN_MS 10
 #define AFTER_STEPS 20 /* and does not begin anew */
 
 struct sim sim;
@@ -88,6 +89,10 @@ void sim_trace(const char *format, uint64_t a, uint64_t b, uint64_t c, uint64_t 
 static void step(uint32_t step_ms) {
     sim.now_ms += 1 + sim_below(step_ms);
     sim.counts.steps++;
+    /* Threads turn many times in so long a time: else a tiny lane or window would make the world slow, not
+     * just tight. */
+    for (uint32_t turn = 0; turn < step_ms / TURN_MS; turn++)
+        house_step();
     house_step();
     admin_step();
     for (uint32_t i = 0; i < SIM_DEVICES_MAX; i++) {
@@ -211,6 +216,9 @@ bool sim_run(uint64_t seed, bool tracing) {
     sim.tracing = tracing;
     sim.quiet = true;
     plan_draw(&sim.plan);
+    TRACE4("window %llu, unticked %llu, lane slots %llu, time to live %llu s",
+           sim.plan.config.window_messages, sim.plan.config.unticked_max, sim.plan.lane_slots,
+           sim.plan.config.ttl_s);
     store_disk_reset();
     network_reset();
     admin_reset();

@@ -33,6 +33,7 @@ struct sim {
     uint64_t state;         /* of the random numbers */
     uint64_t now_ms;        /* monotonic */
     int64_t utc_shift_ms;   /* of the wall clock: its jumps */
+    uint64_t jumped_ms;     /* all of them together, forth and back */
     bool quiet;             /* the nemesis has stopped */
     uint8_t server_key[32]; /* the switch's public key, as link URIs give it */
     bool tracing;
