@@ -70,7 +70,7 @@ sources_control := $(filter-out %/main.c,$(call find,tools/ternctl/*.c))
 sources_app := $(filter-out %/main.c,$(call find,tools/tern/*.c))
 
 # A program: its own sources, the libraries it stands on, the packages it is linked with.
-PROGRAMS := ternd ternctl tern ternbench noisevec disk_cuts ternsim
+PROGRAMS := ternd ternctl tern ternbench noisevec disk_cuts ternsim store_fill
 sources_ternd := $(call find,tools/ternd/*.c)
 libraries_ternd := core io storage
 packages_ternd := liburing libsodium lmdb inih libcjson
@@ -89,6 +89,9 @@ packages_noisevec := libsodium libcjson
 sources_disk_cuts := tests/disk/cuts.c
 libraries_disk_cuts := storage io core
 packages_disk_cuts := liburing libsodium lmdb
+sources_store_fill := tests/disk/fill.c
+libraries_store_fill := storage io core
+packages_store_fill := liburing libsodium lmdb
 # What tests/sim supplies comes first: these objects of the libraries are then not taken.
 sources_ternsim := $(call find,tests/sim/*.c)
 libraries_ternsim := client storage core

@@ -10,6 +10,7 @@
 void counts_fini(struct counts *counts) {
     free(counts->slots);
     free(counts->journal);
+    free(counts->expected);
     *counts = (struct counts){0};
 }
 
@@ -94,4 +95,78 @@ void counts_undo(struct counts *counts) {
         const struct counts_change *last = &counts->journal[--counts->journal_count];
         change(counts, last->account, last->device, -last->amount);
     }
+}
+
+/* --- what was taken for entries at the start ------------------------------------------------------------ */
+
+int counts_expect(struct counts *counts, uint64_t account, uint16_t device, uint64_t first, uint64_t last) {
+    if (counts->expected_count == counts->expected_capacity) {
+        uint32_t capacity = counts->expected_capacity ? counts->expected_capacity * 2 : COUNTS_CAPACITY_FIRST;
+        struct counts_range *expected = realloc(counts->expected, capacity * sizeof(*expected));
+        if (!expected)
+            return -ENOMEM;
+        counts->expected = expected;
+        counts->expected_capacity = capacity;
+    }
+    int error = change(counts, account, device, (int64_t)(last - first + 1));
+    if (error)
+        return error;
+    counts->expected[counts->expected_count++] =
+        (struct counts_range){.account = account, .device = device, .first = first, .last = last};
+    return 0;
+}
+
+static int compare(const struct counts_range *range, uint64_t account, uint16_t device) {
+    if (range->account != account)
+        return range->account < account ? -1 : 1;
+    return range->device < device ? -1 : range->device > device;
+}
+
+bool counts_will_see(const struct counts *counts, uint64_t account, uint16_t device, uint64_t seq) {
+    uint32_t low = counts->expected_at, high = counts->expected_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = compare(&counts->expected[middle], account, device);
+        if (order == 0)
+            return seq >= counts->expected[middle].first && seq <= counts->expected[middle].last;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+static void take_off(struct counts *counts, const struct counts_range *range, uint64_t numbers) {
+    slot_of(counts, range->account, range->device)->entries -= numbers;
+}
+
+/* None of its numbers is there any more. */
+static void pass(struct counts *counts) {
+    const struct counts_range *range = &counts->expected[counts->expected_at++];
+    take_off(counts, range, range->last - range->first + 1);
+}
+
+void counts_seen(struct counts *counts, uint64_t account, uint16_t device, uint64_t seq) {
+    while (counts->expected_at < counts->expected_count) {
+        struct counts_range *range = &counts->expected[counts->expected_at];
+        int order = compare(range, account, device);
+        if (order > 0 || (order == 0 && seq < range->first))
+            return;
+        if (order == 0 && seq <= range->last) {
+            take_off(counts, range, seq - range->first);
+            range->first = seq + 1;
+            counts->expected_at += seq == range->last;
+            return;
+        }
+        pass(counts);
+    }
+}
+
+void counts_walked(struct counts *counts) {
+    while (counts->expected_at < counts->expected_count)
+        pass(counts);
+    free(counts->expected);
+    counts->expected = NULL;
+    counts->expected_count = counts->expected_capacity = counts->expected_at = 0;
 }

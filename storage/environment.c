@@ -8,26 +8,33 @@
 
 #define READERS_SPARE 32        /* helpers, measurements and tools that look at the files */
 #define ROOM_PART 32            /* of the limit: free again before the store counts as not full */
-#define MEASURE_SHARE 20        /* measuring takes at most this part of the time */
 #define ENTRY_OVERHEAD_BYTES 40 /* of a leaf's entry beside the value: key and LMDB's node */
 #define LARGE_VALUE_PART 2      /* a value of more than a page divided by this has pages of its own */
 #define RESERVE_KEPT_PART 4     /* the last quarter of the reserve is for deletes and the directory alone, */
 #define RESERVE_KEPT_PAGES 32   /* and never less than what a delete takes before it frees anything */
 
-static int count_queues(struct environment *environment) {
+/* From each queue's first entry to its last, and on to the next queue: a start takes as long as there are
+ * queues, not entries. */
+static int find_queues(struct environment *environment) {
     int error = environment_look(environment);
     if (error)
         return error;
-    struct value_key first = value_key_single(VALUE_QUEUE);
+    struct value_key at = value_key_single(VALUE_QUEUE);
     struct map_view key, value;
-    struct value_place place;
-    error = map_seek(environment->cursor, value_key_view(&first), &key, &value);
-    while (error == 0) {
-        if (value_key_read(key, &place) && place.account != 0)
-            error = counts_add(&environment->counts, place.account, place.device, 1);
-        counts_keep(&environment->counts);
+    while ((error = map_seek(environment->cursor, value_key_view(&at), &key, &value)) == 0) {
+        struct value_place first, last;
+        if (!value_key_read(key, &first) || first.account == 0) {
+            at = value_key_behind(key);
+            continue;
+        }
+        at = value_key_queue_end(first.account, first.device);
+        error = map_seek_before(environment->cursor, value_key_view(&at), &key, &value);
+        if (error == 0 && (!value_key_read(key, &last) || last.seq < first.seq))
+            error = -EUCLEAN;
         if (error == 0)
-            error = map_next(environment->cursor, &key, &value);
+            error = counts_expect(&environment->counts, first.account, first.device, first.seq, last.seq);
+        if (error)
+            break;
     }
     environment_rest(environment);
     return error == -ENOENT ? 0 : error;
@@ -54,7 +61,7 @@ int environment_open(struct environment *environment, const char *folder, char *
     if (error)
         goto err_after_snapshot;
     map_rest(environment->snapshot);
-    error = count_queues(environment);
+    error = find_queues(environment);
     if (error)
         goto err_after_cursor;
     pthread_mutex_init(&environment->status_lock, NULL);
@@ -125,19 +132,13 @@ static uint64_t limit_bytes(const struct environment *environment, bool receipt)
     return environment->bytes_max - kept - (receipt ? 0 : for_receipts);
 }
 
-/* Walking the free pages costs time where there are many: it never takes more than its share of the time. In
- * between, what is put is counted on top. */
 void environment_measure(struct environment *environment) {
-    uint64_t began_us = store_now_us();
-    if (began_us < environment->measure_next_us)
-        return;
     struct map_usage usage;
     if (map_usage(environment->map, &usage))
         return;
     environment->page_bytes = usage.page_bytes;
     environment->bytes_max = usage.pages_max * usage.page_bytes;
     environment->bytes_used = (usage.pages_high - usage.pages_free) * usage.page_bytes;
-    environment->measure_next_us = began_us + (store_now_us() - began_us) * MEASURE_SHARE;
     uint64_t limit = limit_bytes(environment, false);
 
     pthread_mutex_lock(&environment->status_lock);

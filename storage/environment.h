@@ -117,9 +117,8 @@ struct environment {
     uint64_t readers_next_ms; /* monotonic: the next look for stale readers */
 
     uint64_t page_bytes, bytes_max;
-    uint64_t bytes_used;      /* at the last measurement, and an estimate of what was put since */
-    uint64_t measure_next_us; /* not before */
-    bool refused;             /* for want of room, since the last measurement */
+    uint64_t bytes_used; /* at the last measurement, and an estimate of what was put since */
+    bool refused;        /* for want of room, since the last measurement */
     bool closed;
 
     pthread_mutex_t status_lock;

@@ -1,7 +1,8 @@
 /* The expiry sweep: walks codes and queues once per period, a slice at a time between batches. Messages are
  * reported to their account's home shard, which tells the sender and deletes them when that is settled;
  * receipts and codes are deleted here. It pauses while wall clock and monotonic clock disagree: a wrong date
- * must not empty the store. */
+ * must not empty the store. As it comes to every entry, it also counts the queues that the start could only
+ * estimate. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,9 +90,12 @@ static int slice_record(struct slice *slice, struct map_view key, struct map_vie
             slice->victims[slice->victim_count++] = value_key_copy(key);
         return 0;
     }
+    if (!value_key_read(key, &place))
+        return 0;
+    counts_seen(&slice->environment->counts, place.account, place.device, place.seq);
     /* The whole value is checked only where it says that it expired: nothing is deleted on the word of
      * damaged bytes. */
-    if (!value_key_read(key, &place) || value_peek_queue(value, &queue) || queue.expires_ms > slice->utc_ms ||
+    if (value_peek_queue(value, &queue) || queue.expires_ms > slice->utc_ms ||
         value_read_queue(key, value, &queue))
         return 0;
     struct queue_entry entry;
@@ -149,6 +153,8 @@ static bool sweep(struct environment *environment, struct slice *slice) {
         expiry->at = value_key_copy(key);
     else
         expiry->at.used = 0;
+    if (error == -ENOENT)
+        counts_walked(&environment->counts);
     environment_rest(environment);
     report_send(slice);
     delete_victims(slice);

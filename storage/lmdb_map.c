@@ -5,11 +5,13 @@
 #include "storage/map.h"
 
 #define MAP_FILE_MODE 0600
+#define META_PAGES 2
 #define FREE_DBI 0 /* LMDB's own table of free pages; its tools read it by this number too */
 
 struct map_txn {
     MDB_txn *txn;
     struct map *map;
+    uint64_t visited;
     int error;
 };
 
@@ -212,6 +214,7 @@ static int cursor_get(struct map_cursor *cursor, MDB_val *key, MDB_cursor_op op,
     int error = note_error(cursor->txn, mdb_cursor_get(cursor->cursor, key, &value, op));
     if (error)
         return error;
+    cursor->txn->visited++;
     *ret_key = view_of(*key);
     *ret_value = view_of(value);
     return 0;
@@ -228,55 +231,48 @@ int map_next(struct map_cursor *cursor, struct map_view *ret_key, struct map_vie
     return cursor_get(cursor, &at, MDB_NEXT, ret_key, ret_value);
 }
 
+int map_seek_before(struct map_cursor *cursor, struct map_view key, struct map_view *ret_key,
+                    struct map_view *ret_value) {
+    MDB_val at = val(key), value;
+    int code = mdb_cursor_get(cursor->cursor, &at, &value, MDB_SET_RANGE);
+    if (code && code != MDB_NOTFOUND)
+        return note_error(cursor->txn, code);
+    return cursor_get(cursor, &at, code ? MDB_LAST : MDB_PREV, ret_key, ret_value);
+}
+
 int map_cursor_delete(struct map_cursor *cursor) {
     return note_error(cursor->txn, mdb_cursor_del(cursor->cursor, 0));
 }
 
-void map_reach(struct map *map, uint64_t *ret_pages_high, uint64_t *ret_pages_max) {
-    MDB_envinfo info;
-    MDB_stat stat;
-    mdb_env_info(map->env, &info);
-    mdb_env_stat(map->env, &stat);
-    *ret_pages_high = info.me_last_pgno + 1;
-    *ret_pages_max = info.me_mapsize / stat.ms_psize;
+uint64_t map_visited(const struct map_txn *txn) {
+    return txn->visited;
 }
 
-/* Each record of the free table is a list of pages: first how many, then which. */
-static int count_free(MDB_txn *txn, uint64_t *ret_pages) {
-    MDB_cursor *cursor;
-    int code = mdb_cursor_open(txn, FREE_DBI, &cursor);
-    if (code)
-        return code;
-    uint64_t pages = 0;
-    MDB_val key, list;
-    while ((code = mdb_cursor_get(cursor, &key, &list, MDB_NEXT)) == 0)
-        pages += *(const size_t *)list.mv_data;
-    mdb_cursor_close(cursor);
-    if (code != MDB_NOTFOUND)
-        return code;
-    *ret_pages = pages;
-    return 0;
+static uint64_t stat_pages(const MDB_stat *stat) {
+    return stat->ms_branch_pages + stat->ms_leaf_pages + stat->ms_overflow_pages;
 }
 
+/* What is not in use is free: so the list of free pages, which may be long, needs no walk. */
 int map_usage(struct map *map, struct map_usage *ret_usage) {
     MDB_txn *txn;
+    MDB_stat stat, free_stat;
+    MDB_envinfo info;
     int code = mdb_txn_begin(map->env, NULL, MDB_RDONLY, &txn);
     if (code)
         return translate(code);
-    MDB_stat stat;
-    uint64_t pages_free = 0;
     code = mdb_stat(txn, map->dbi, &stat);
     if (code == 0)
-        code = count_free(txn, &pages_free);
+        code = mdb_stat(txn, FREE_DBI, &free_stat);
     mdb_txn_abort(txn);
     if (code)
         return translate(code);
-    uint64_t high, max;
-    map_reach(map, &high, &max);
+    mdb_env_info(map->env, &info);
+    uint64_t high = info.me_last_pgno + 1;
+    uint64_t used = META_PAGES + stat_pages(&stat) + stat_pages(&free_stat);
     *ret_usage = (struct map_usage){.page_bytes = stat.ms_psize,
-                                    .pages_max = max,
+                                    .pages_max = info.me_mapsize / stat.ms_psize,
                                     .pages_high = high,
-                                    .pages_free = pages_free < high ? pages_free : high,
+                                    .pages_free = used < high ? high - used : 0,
                                     .records = stat.ms_entries};
     return 0;
 }

@@ -9,8 +9,6 @@
 struct load {
     struct shard *const *shards;
     uint32_t shard_count;
-    struct value_place queue; /* that is being walked; account 0: none */
-    uint64_t first_seq;
 };
 
 static struct shard *home(const struct load *load, uint64_t account) {
@@ -43,28 +41,19 @@ static int load_block(struct load *load, struct map_view key, struct map_view va
     return shard_load_block(home(load, place.account), place.account, place.seq);
 }
 
-static int load_queue_end(struct load *load) {
-    const struct value_place *queue = &load->queue;
-    if (queue->account == 0)
-        return 0;
-    return shard_load_queue(home(load, queue->account), queue->account, queue->device, load->first_seq,
-                            queue->seq);
-}
-
-static int load_queue(struct load *load, struct map_view key) {
-    struct value_place place;
-    if (!value_key_read(key, &place))
-        return -EUCLEAN;
+/* As environment_open found them. */
+static int load_queues(const struct load *load, const struct environment *environment) {
+    const struct counts *counts = &environment->counts;
     int error = 0;
-    if (place.account != load->queue.account || place.device != load->queue.device) {
-        error = load_queue_end(load);
-        load->first_seq = place.seq;
+    for (uint32_t i = counts->expected_at; i < counts->expected_count && error == 0; i++) {
+        const struct counts_range *queue = &counts->expected[i];
+        error = shard_load_queue(home(load, queue->account), queue->account, queue->device, queue->first,
+                                 queue->last);
     }
-    load->queue = place;
     return error;
 }
 
-enum load_step { LOAD_ACCOUNTS, LOAD_DEVICES, LOAD_REVOKED, LOAD_BLOCKS, LOAD_QUEUES };
+enum load_step { LOAD_ACCOUNTS, LOAD_DEVICES, LOAD_REVOKED, LOAD_BLOCKS, LOAD_STEPS };
 
 static int load_record(struct load *load, enum load_step step, struct map_view key, struct map_view value) {
     switch (step) {
@@ -74,10 +63,8 @@ static int load_record(struct load *load, enum load_step step, struct map_view k
         return load_device(load, key, value, false);
     case LOAD_REVOKED:
         return load_device(load, key, value, true);
-    case LOAD_BLOCKS:
-        return load_block(load, key, value);
     default:
-        return load_queue(load, key);
+        return load_block(load, key, value);
     }
 }
 
@@ -109,14 +96,10 @@ int store_load(struct store *store, struct shard *const *shards, uint32_t shard_
     struct load load = {.shards = shards, .shard_count = shard_count};
     int error = 0;
     crash_point(before_load);
-    for (enum load_step step = LOAD_ACCOUNTS; step < LOAD_QUEUES && error == 0; step++)
+    for (enum load_step step = LOAD_ACCOUNTS; step < LOAD_STEPS && error == 0; step++)
         error = load_walk(&load, &store->environments[0], step, kinds[step]);
-    for (uint32_t i = 0; i < store->count && error == 0; i++) {
-        load.queue = (struct value_place){0};
-        error = load_walk(&load, &store->environments[i], LOAD_QUEUES, VALUE_QUEUE);
-        if (error == 0)
-            error = load_queue_end(&load);
-    }
+    for (uint32_t i = 0; i < store->count && error == 0; i++)
+        error = load_queues(&load, &store->environments[i]);
     crash_point(after_load);
     return error;
 }

@@ -63,11 +63,16 @@ void map_cursor_close(struct map_cursor *cursor);
 int map_seek(struct map_cursor *cursor, struct map_view key, struct map_view *ret_key,
              struct map_view *ret_value);
 int map_next(struct map_cursor *cursor, struct map_view *ret_key, struct map_view *ret_value);
+/* The last key < key. */
+int map_seek_before(struct map_cursor *cursor, struct map_view key, struct map_view *ret_key,
+                    struct map_view *ret_value);
 /* Deletes what the cursor is at; map_next then goes on behind it. */
 int map_cursor_delete(struct map_cursor *cursor);
 
-/* Pages the file has reached, and the most it may: cheap. The whole usage walks the list of free pages. */
-void map_reach(struct map *map, uint64_t *ret_pages_high, uint64_t *ret_pages_max);
+/* Records that cursors of this transaction and its renewals came to: what a walk costs, for tests. */
+uint64_t map_visited(const struct map_txn *txn);
+
+/* Costs the same however much is in the map. */
 int map_usage(struct map *map, struct map_usage *ret_usage);
 /* Clears readers of processes that are gone, which would keep pages from being used again; returns how
  * many. */

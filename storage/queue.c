@@ -28,9 +28,10 @@ int queue_put(struct environment *environment, struct map_txn *txn, const struct
     return error ? error : counts_add(&environment->counts, note->put.account, note->device, 1);
 }
 
-static int delete_range(struct map_txn *txn, const struct value_key *first, const struct value_key *last,
-                        int64_t *deleted) {
+static int delete_range(struct environment *environment, struct map_txn *txn, const struct value_key *first,
+                        const struct value_key *last, int64_t *counted) {
     struct map_cursor *cursor;
+    struct value_place place;
     struct map_view key, value;
     int error = map_cursor_open(txn, &cursor);
     if (error)
@@ -40,10 +41,12 @@ static int delete_range(struct map_txn *txn, const struct value_key *first, cons
         /* Keys of one queue have one length: they compare as bytes. */
         if (key.bytes != last->used || memcmp(key.at, last->bytes, last->used) > 0)
             break;
+        bool counts = value_key_read(key, &place) &&
+                      !counts_will_see(&environment->counts, place.account, place.device, place.seq);
         error = map_cursor_delete(cursor);
         if (error)
             break;
-        ++*deleted;
+        *counted += counts;
         error = map_next(cursor, &key, &value);
     }
     map_cursor_close(cursor);
@@ -53,21 +56,21 @@ static int delete_range(struct map_txn *txn, const struct value_key *first, cons
 int queue_delete(struct environment *environment, struct map_txn *txn, uint64_t account, uint16_t device,
                  uint64_t first, uint64_t last) {
     struct value_key first_key = value_key_queue(account, device, first);
-    int64_t deleted = 0;
+    int64_t counted = 0;
     int error;
     crash_point(before_delete);
     if (first == last) {
         error = map_delete(txn, value_key_view(&first_key));
-        deleted = error == 0;
+        counted = error == 0 && !counts_will_see(&environment->counts, account, device, first);
         if (error == -ENOENT)
             error = 0;
     } else {
         struct value_key last_key = value_key_queue(account, device, last);
-        error = delete_range(txn, &first_key, &last_key, &deleted);
+        error = delete_range(environment, txn, &first_key, &last_key, &counted);
     }
     crash_point(after_delete);
-    if (deleted > 0 && error == 0)
-        error = counts_add(&environment->counts, account, device, -deleted);
+    if (counted > 0 && error == 0)
+        error = counts_add(&environment->counts, account, device, -counted);
     return error;
 }
 

@@ -55,7 +55,7 @@ uint32_t value_crc(uint32_t crc, const void *bytes, size_t count) {
     return ~crc_bytewise(crc, bytes, count);
 }
 
-/* --- keys ----------------------------------------------------------------------------------------- */
+/* --- keys ----------------------------------------------------------------------------------------------- */
 
 struct value_key value_key_single(enum value_kind kind) {
     return (struct value_key){.bytes = {(uint8_t)kind}, .used = 1};
@@ -103,6 +103,18 @@ struct value_key value_key_queue(uint64_t account, uint16_t device, uint64_t seq
     return key;
 }
 
+struct value_key value_key_queue_end(uint64_t account, uint16_t device) {
+    struct value_key key = value_key_queue(account, device, UINT64_MAX);
+    return value_key_behind(value_key_view(&key));
+}
+
+struct value_key value_key_behind(struct map_view key) {
+    struct value_key behind = value_key_copy(key);
+    if (behind.used < sizeof(behind.bytes))
+        behind.bytes[behind.used++] = 0;
+    return behind;
+}
+
 struct value_key value_key_copy(struct map_view key) {
     struct value_key copy = {.used =
                                  (uint8_t)(key.bytes < sizeof(copy.bytes) ? key.bytes : sizeof(copy.bytes))};
@@ -133,7 +145,7 @@ bool value_key_read(struct map_view key, struct value_place *ret_place) {
     return true;
 }
 
-/* --- values --------------------------------------------------------------------------------------- */
+/* --- values --------------------------------------------------------------------------------------------- */
 
 static uint32_t value_sum(struct map_view key, const uint8_t *value, size_t bytes) {
     uint32_t crc = value_crc(0, key.at, key.bytes);

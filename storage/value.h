@@ -66,8 +66,8 @@ struct value_place { /* of a queue entry, or the front part of another key */
 /* The raw CRC-32C of more bytes; begin with 0. */
 uint32_t value_crc(uint32_t crc, const void *bytes, size_t count);
 
-struct value_key
-value_key_single(enum value_kind kind); /* META, COUNTER; of others: the first key of the kind */
+struct value_key value_key_single(
+    enum value_kind kind); /* META, COUNTER; of others: the first key of the kind */
 struct value_key value_key_account(enum value_kind kind,
                                    uint64_t account); /* ACCOUNT; others: the account's first */
 struct value_key value_key_name(const char *name);
@@ -75,6 +75,10 @@ struct value_key value_key_device(uint64_t account, uint16_t device);
 struct value_key value_key_block(uint64_t account, uint64_t other);
 struct value_key value_key_code(uint64_t account, const uint8_t hash[VALUE_HASH_BYTES]);
 struct value_key value_key_queue(uint64_t account, uint16_t device, uint64_t seq);
+/* Behind the last entry of the queue. */
+struct value_key value_key_queue_end(uint64_t account, uint16_t device);
+/* The key that follows this one directly. */
+struct value_key value_key_behind(struct map_view key);
 struct value_key value_key_copy(struct map_view key); /* bytes beyond the longest key are cut */
 static inline struct map_view value_key_view(const struct value_key *key) {
     return (struct map_view){.at = key->bytes, .bytes = key->used};

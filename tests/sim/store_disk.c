@@ -262,6 +262,17 @@ int map_next(struct map_cursor *cursor, struct map_view *ret_key, struct map_vie
     return cursor_get(cursor, ret_key, ret_value);
 }
 
+int map_seek_before(struct map_cursor *cursor, struct map_view key, struct map_view *ret_key,
+                    struct map_view *ret_value) {
+    bool same;
+    uint32_t at = table_seek(table_of(cursor->txn), key.at, key.bytes, &same);
+    cursor->deleted = false;
+    if (at == 0)
+        return -ENOENT;
+    cursor->at = at - 1;
+    return cursor_get(cursor, ret_key, ret_value);
+}
+
 int map_cursor_delete(struct map_cursor *cursor) {
     must(cursor->txn->writes && cursor->at < cursor->txn->table.count);
     table_remove(&cursor->txn->table, cursor->at);
@@ -270,11 +281,6 @@ int map_cursor_delete(struct map_cursor *cursor) {
 }
 
 /* --- usage ---------------------------------------------------------------------------------------------- */
-
-void map_reach(struct map *map, uint64_t *ret_pages_high, uint64_t *ret_pages_max) {
-    *ret_pages_high = table_pages(&map->table);
-    *ret_pages_max = map->bytes_max / PAGE_BYTES;
-}
 
 int map_usage(struct map *map, struct map_usage *ret_usage) {
     *ret_usage = (struct map_usage){.page_bytes = PAGE_BYTES,

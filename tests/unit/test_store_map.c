@@ -1,5 +1,6 @@
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,4 +136,61 @@ Test(store_map, usage_falls_where_records_are_deleted) {
     cr_assert_eq(map_usage(map, &after), 0);
     uint64_t used_before = before.pages_high - before.pages_free, used = after.pages_high - after.pages_free;
     cr_assert_leq(used + 90, used_before, "%lu, %lu before", used, used_before);
+}
+
+/* As LMDB's own tools count them: each record of the free table begins with how many pages it lists. */
+static uint64_t walk_free_pages(void) {
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    MDB_val key, list;
+    uint64_t pages = 0;
+    cr_assert_eq(mdb_env_create(&env), 0);
+    cr_assert_eq(mdb_env_open(env, folder, MDB_RDONLY | MDB_NOLOCK, 0600), 0);
+    cr_assert_eq(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
+    cr_assert_eq(mdb_cursor_open(txn, 0, &cursor), 0);
+    while (mdb_cursor_get(cursor, &key, &list, MDB_NEXT) == 0)
+        pages += *(const size_t *)list.mv_data;
+    mdb_cursor_close(cursor);
+    mdb_txn_abort(txn);
+    mdb_env_close(env);
+    return pages;
+}
+
+Test(store_map, usage_needs_no_walk_of_the_free_pages) {
+    struct map_usage usage;
+    char key[16];
+    for (int round = 0; round < 40; round++) {
+        for (int i = 0; i < 10; i++) {
+            snprintf(key, sizeof(key), "key-%d", (round * 7 + i * 3) % 60);
+            put_alone(key, (size_t)(round % 5) * 2500 + 1);
+        }
+        struct map_txn *txn;
+        snprintf(key, sizeof(key), "key-%d", round % 60);
+        cr_assert_eq(map_begin(map, &txn), 0);
+        map_delete(txn, text(key));
+        cr_assert_eq(map_commit(txn), 0);
+        cr_assert_eq(map_usage(map, &usage), 0);
+        cr_assert_eq(usage.pages_free, walk_free_pages(), "round %d", round);
+    }
+    cr_assert_gt(usage.pages_free, 0);
+}
+
+Test(store_map, the_last_key_before_another_is_found) {
+    struct map_txn *txn;
+    struct map_cursor *cursor;
+    struct map_view key, value;
+    put_alone("b", 1);
+    put_alone("d", 1);
+    cr_assert_eq(map_begin_read(map, &txn), 0);
+    cr_assert_eq(map_cursor_open(txn, &cursor), 0);
+    static const char *const expected[][2] = {{"c", "b"}, {"d", "b"}, {"e", "d"}};
+    for (size_t i = 0; i < 3; i++) {
+        cr_assert_eq(map_seek_before(cursor, text(expected[i][0]), &key, &value), 0);
+        cr_assert_eq(key.at[0], expected[i][1][0]);
+    }
+    cr_assert_eq(map_seek_before(cursor, text("b"), &key, &value), -ENOENT);
+    cr_assert_eq(map_error(txn), 0);
+    map_cursor_close(cursor);
+    map_abort(txn);
 }

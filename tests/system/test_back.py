@@ -1,0 +1,88 @@
+"""Coming back: what a long absence left in the store is served soon after a start, and in order.
+
+The figures of docs/BENCHMARKS.md are of TERN_BACK_ENTRIES=10000000, with TERN_BACK_QUEUES=1000 and 1."""
+import os
+import re
+import subprocess
+import time
+
+import wire
+from harness import RELEASE, check, check_equal, main, skip, test
+
+ENTRIES = int(os.environ.get("TERN_BACK_ENTRIES", "100000"))
+QUEUES = int(os.environ.get("TERN_BACK_QUEUES", "100"))
+MAP_BYTES = "16G"
+
+
+def fill(switch, sender, recipient, entries, queues=1, payload=200):
+    """Puts messages into the queues of a switch that is stopped."""
+    command = [os.path.join(RELEASE, "store_fill"), "--data", switch.data]
+    for option, value in (
+        ("from", sender.account),
+        ("to", recipient.account),
+        ("entries", entries),
+        ("queues", queues),
+        ("payload", payload),
+    ):
+        command += ["--" + option, str(value)]
+    subprocess.run(command, check=True)
+
+
+def forget_pages(switch):
+    """Takes the store's file out of the page cache; how many of its pages stayed in."""
+    path = os.path.join(switch.data, "env-0", "data.mdb")
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    try:
+        out = subprocess.run(["fincore", "--noheadings", "--output", "PAGES", path], capture_output=True)
+    except FileNotFoundError:
+        return None
+    return int(out.stdout) if out.returncode == 0 else None
+
+
+def time_of_start(switch, device):
+    """From exec to the ready line, and to the device's first message, in s."""
+    began = time.monotonic()
+    switch.start(wait=False)
+    while not switch.ready_addresses():
+        check(switch.process.running(), "it ended: %s", switch.process.err()[-500:])
+        time.sleep(0.001)
+    ready = time.monotonic() - began
+    switch.addresses = re.findall(r" listening address=(\S+)", switch.process.err())
+    device.uri = device.uri._replace(host="127.0.0.1", port=switch.port)
+    device.seen = {}
+    device.inbox = []
+    session = wire.Session(device, auto_ack=False)
+    session.wait_inbox(1)
+    first = time.monotonic() - began
+    check_equal(device.inbox[0].fields["number"], 1, "number of the first message")
+    session.close()
+    return ready, first
+
+
+@test(build="release")
+def a_store_full_of_messages_serves_the_first_at_once(world):
+    if not wire.THERE:
+        skip("python3-cryptography is not there")
+    switch = world.switch(map_bytes=MAP_BYTES, queue_messages_max=100000000)
+    alice, bob = wire.Device(switch.account("alice")), wire.Device(switch.account("bob"))
+    for device in (alice, bob):
+        wire.Session(device, link=True).close()
+    switch.stop()
+    fill(switch, alice, bob, ENTRIES, QUEUES)
+    size = os.path.getsize(os.path.join(switch.data, "env-0", "data.mdb"))
+    print("# %d entries in %d queues, %.1f MB" % (ENTRIES, QUEUES, size / 1e6))
+    for state in ("warm", "warm", "cold", "cold"):
+        left = forget_pages(switch) if state == "cold" else 0
+        ready, first = time_of_start(switch, bob)
+        print(
+            "# %s: ready after %.3f s, first message after %.3f s%s"
+            % (state, ready, first, " (%s pages were left in the cache)" % left if state == "cold" else "")
+        )
+        switch.kill()
+    switch.start()
+    check_equal(switch.ctl("queue", "show", "bob")["devices"][0]["queue"], ENTRIES // QUEUES, "bob's queue")
+
+
+main("ternd", "ternctl")
