@@ -19,7 +19,9 @@
 #include "core/stats.h"
 
 #define STORES_MAX 64
-#define REFUSED_MAX 4096    /* keys whose refused number is awaited, per shard; an old one makes room */
+#ifndef REFUSED_MAX
+#define REFUSED_MAX 4096 /* keys whose refused number is awaited, per shard; an old one makes room */
+#endif
 #define NOTES_PER_TURN 8192 /* taken from lanes before sockets have their turn */
 #define RECONNECT_MS 1000   /* what devices are told to wait when the switch drains */
 #define STORE_RETRY_MS 250  /* after a put failed, how long nothing new is tried */

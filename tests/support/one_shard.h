@@ -22,6 +22,7 @@
 #define ONE_CONNS_MAX 8
 #define ONE_ACCOUNTS_MAX 4
 #define ONE_STORE 1 /* party */
+#define ONE_LANE_SLOTS 16
 
 struct one_entry {
     uint64_t account, seq;
@@ -53,6 +54,7 @@ struct one_shard {
     bool store_full;   /* takes no messages */
     bool store_broken; /* takes nothing */
     bool bufs_scarce;
+    uint64_t moved; /* bytes sent and notes taken so far: a turn that adds nothing is quiet */
 };
 
 static struct one_shard one;
@@ -243,6 +245,7 @@ static void one_store(void) {
     struct note note;
     uint32_t from;
     while (lanes_take(one.lanes, ONE_STORE, &note, &from)) {
+        one.moved++;
         if (note.kind == NOTE_PUT) {
             note.status = one_put(&note);
             note.kind = NOTE_PUT_DONE;
@@ -275,6 +278,7 @@ static void one_output(uint32_t index) {
         }
         memcpy(conn->out + conn->out_bytes, space, bytes);
         conn->out_bytes += bytes;
+        one.moved += bytes;
     }
 }
 
@@ -306,10 +310,18 @@ static void one_shard_input(uint32_t index, const uint8_t *bytes, size_t count) 
     lanes_publish(one.lanes, ONE_STORE, one_ring, NULL);
 }
 
-/* As many turns as it takes until everything that came has had its answer. */
+static uint64_t one_moved(void) {
+    return one.moved + stats_get(one.stats.notes);
+}
+
+/* As many turns as it takes until everything that came has had its answer. What a turn leaves to say is said
+ * in the next, so one quiet turn is not enough. */
 static void one_shard_settle(void) {
-    for (int i = 0; i < 12; i++)
+    for (int i = 0, quiet = 0; i < 12 && quiet < 2; i++) {
+        uint64_t before = one_moved();
         one_shard_input(0, NULL, 0);
+        quiet = one_moved() == before ? quiet + 1 : 0;
+    }
 }
 
 static void one_shard_accept(uint32_t index, bool plaintext) {
@@ -320,15 +332,18 @@ static void one_shard_accept(uint32_t index, bool plaintext) {
 }
 
 static void one_shard_cut(uint32_t index, int error) {
-    if (one.conns[index].used)
-        shard_ended(one.shard, index, error);
+    if (!one.conns[index].used)
+        return;
+    shard_ended(one.shard, index, error);
     one_shard_settle();
 }
 
 /* --- a life --------------------------------------------------------------------------------------------- */
 
 static void one_shard_begin(void) {
-    one = (struct one_shard){.now_ms = 1000, .utc_ms = UINT64_C(1700000000000)};
+    memset(&one, 0, sizeof(one));
+    one.now_ms = 1000;
+    one.utc_ms = UINT64_C(1700000000000);
     config_defaults(&one.config);
     one.config.connections_max = ONE_CONNS_MAX;
 }
@@ -340,7 +355,7 @@ static void one_shard_start(void) {
                                 .stats = &one.stats,
                                 .server_secret = one.secret,
                                 .epoch_ms = one.utc_ms};
-    if (lanes_create(3, 64, &one.lanes) < 0)
+    if (lanes_create(3, ONE_LANE_SLOTS, &one.lanes) < 0)
         abort();
     setup.lanes = one.lanes;
     if (shard_create(&setup, &one.shard) < 0)
