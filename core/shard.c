@@ -355,12 +355,20 @@ void shard_input(struct shard *shard, uint32_t conn, struct buf *buf, uint32_t o
         buf_drop(shard, buf);
 }
 
+/* The kernel noticed the silence of a peer a little before idle_s. */
+static bool is_silence(int error) {
+    return error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH;
+}
+
 void shard_ended(struct shard *shard, uint32_t conn, int error) {
     struct session *session = shard->sessions[conn];
     if (!session)
         return;
     bool middle = session->partial_bytes || session->state == SESSION_HANDSHAKE;
-    session_close(session, error ? CLOSE_PEER_RESET : middle ? CLOSE_TRUNCATED : CLOSE_PEER);
+    if (is_silence(error))
+        session_close(session, CLOSE_IDLE);
+    else
+        session_close(session, error ? CLOSE_PEER_RESET : middle ? CLOSE_TRUNCATED : CLOSE_PEER);
 }
 
 void shard_refuse(struct shard *shard, uint32_t conn, enum close_reason reason) {

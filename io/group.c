@@ -162,6 +162,7 @@ const char *loop_group_features(const struct loop_group *group, uint32_t shard) 
 
 void loop_group_reload(struct loop_group *group, const struct config *config) {
     addresses_reload(group->addresses, config);
+    loop_listeners_reload(group, config);
 }
 
 void loop_group_destroy(struct loop_group *group) {

@@ -102,6 +102,20 @@ static int check_port_free(const char *text) {
     return 0;
 }
 
+/* A peer that is gone acknowledges nothing, and the kernel would go on for a quarter of an hour with what was
+ * sent to it, long after the connection is closed here: it gives up when the switch does. */
+static void give_up_after(int fd, uint64_t idle_s) {
+    unsigned int ms = (unsigned int)(idle_s * 1000);
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms)); /* inherited, too */
+}
+
+void loop_listeners_reload(struct loop_group *group, const struct config *config) {
+    for (uint32_t i = 0; i < group->count; i++) {
+        for (uint32_t j = 0; j < group->loops[i].listener_count; j++)
+            give_up_after(group->loops[i].listeners[j].fd, config->idle_s);
+    }
+}
+
 static int open_on_all(struct loop_group *group, const char *text, bool plaintext) {
     uint16_t port = 0;
     int error = check_port_free(text);
@@ -135,6 +149,7 @@ int loop_open_listeners(struct loop_group *group, const struct config *config, c
             return error;
         }
     }
+    loop_listeners_reload(group, config);
     return 0;
 }
 

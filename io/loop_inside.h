@@ -87,6 +87,8 @@ void *loop_run(void *loop);
  * them. */
 int loop_open_listeners(struct loop_group *group, const struct config *config, char *ret_error,
                         size_t error_bytes);
+/* What of the settings concerns listeners, and what is accepted from now on; any thread. */
+void loop_listeners_reload(struct loop_group *group, const struct config *config);
 /* Arms those that are not. */
 void loop_listen(struct loop *loop);
 void loop_accepted(struct loop *loop, const struct ring_completion *completion);
