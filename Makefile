@@ -38,11 +38,12 @@ not_clang := $(if $(findstring clang,$(CC)),,-Wno-format-truncation) # guesses w
 flavour_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 flavour_tsan := -O1 -g $(not_clang) -fno-omit-frame-pointer -fsanitize=thread
 flavour_torture := $(flavour_release) -DTERN_CRASH_POINTS
+flavour_mutants := -O2 -g $(hardening) -DTERN_MUTANTS
 # A small table of refused keys: its sets overflow soon, and no execution spends its time on clearing it.
 flavour_fuzz := -O2 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
                 -fno-sanitize-recover=undefined -DREFUSED_MAX=32
 ifeq ($(flavour_$(FLAVOUR)),)
-$(error FLAVOUR=$(FLAVOUR) is not one of release, lint, asan, tsan, fuzz, torture)
+$(error FLAVOUR=$(FLAVOUR) is not one of release, lint, asan, tsan, fuzz, torture, mutants)
 endif
 
 # pkg-config is asked once, and only by goals that compile: `make deps` and `make help` must work before it is there.
@@ -205,7 +206,7 @@ bench: deps ## measure pairs of devices against a throwaway switch
 	@$(ROOT)/tools/dev/bench $(BUILD)
 
 # -- Testing -------------------------------------------------------------------------------------------------------
-.PHONY: test test-programs sim lint layers fuzz format compile-commands
+.PHONY: test test-programs sim mutants lint layers fuzz format compile-commands
 CLANG ?= clang
 flavour = $(MAKE) BUILD=$(BUILD)/$(1) FLAVOUR=$(1)
 have_fuzzer = $(and $(fuzz_tests),$(shell command -v $(CLANG)))
@@ -224,6 +225,10 @@ sim: deps-test ## run the switch in a simulated world where everything goes wron
 	@$(MAKE) $(BUILD)/ternsim
 	@$(BUILD)/ternsim --twice --seeds 1-20
 	@$(BUILD)/ternsim --list $(ROOT)/tests/sim/failed_seeds.txt --seeds 1-$(SEEDS)
+
+mutants: deps-test ## plant faults in the switch and the client: the simulator has to catch each
+	@+$(call flavour,mutants) $(BUILD)/mutants/ternsim
+	@$(BUILD)/mutants/ternsim --mutants
 
 lint: deps-test ## format, clang-tidy, cppcheck, sizes, and both compilers with -Werror
 	@$(MAKE) BUILD=$(BUILD)/lint-gcc FLAVOUR=lint CC=gcc programs unit-programs tsan-programs

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/must.h"
+#include "core/mutant.h"
 #include "core/switch.h"
 
 #define FETCH_ENTRIES 128 /* queue entries paged in at a time */
@@ -92,7 +93,7 @@ bool outbox_is_copy(const struct device *device, const struct message_id *id) {
  * full. */
 static bool may_stay_in_memory(const struct shard *shard, const struct device *device) {
     const struct outbox *outbox = &device->outbox;
-    return device->session && outbox->drain_next == outbox->queue_next &&
+    return device->session && (outbox->drain_next == outbox->queue_next || MUTANT(live_overtakes)) &&
            outbox->count < shard->config.window_messages && outbox->bytes < shard->config.window_bytes;
 }
 
@@ -292,6 +293,8 @@ static int drain_one(struct shard *shard, struct device *device, uint64_t limit,
     mark_sent(shard, outbox, item);
     outbox->unsent = unsent;
     stats_add(shard->stats->messages_drained, 1);
+    if (MUTANT(deleted_when_sent))
+        outbox_delete(shard, device->account->number, device->number, item->seq, item->seq);
     return (int)view.frame_bytes;
 }
 
@@ -304,6 +307,8 @@ static size_t write_item(struct outbox_item *item, uint8_t *space) {
 }
 
 static bool window_open(const struct shard *shard, const struct outbox *outbox) {
+    if (MUTANT(window_ignored))
+        return true;
     return outbox->sent_count < shard->config.window_messages &&
            (outbox->sent_count == 0 || outbox->sent_bytes < shard->config.window_bytes);
 }
@@ -316,7 +321,8 @@ static enum next next_item(const struct shard *shard, const struct outbox *outbo
         return NEXT_NONE;
     if (outbox->drain_next == outbox->queue_next)
         return outbox->unsent ? NEXT_MEMORY : NEXT_NONE;
-    if (outbox->unsent && outbox->unsent->seq == outbox->drain_next)
+    if (outbox->unsent &&
+        (outbox->unsent->seq == outbox->drain_next || (MUTANT(live_overtakes) && !outbox->unsent->seq)))
         return NEXT_MEMORY;
     /* What was drained and acknowledged stays in memory until its sender's side is told: no faster than
      * that. */
@@ -465,6 +471,14 @@ void outbox_detach(struct shard *shard, struct device *device, bool replaced) {
     outbox->fetched_to = 0;
     if (device->flags & DEVICE_REVOKED)
         return;
+    while (MUTANT(outbox_dropped) && outbox->tail && !outbox->tail->seq && outbox->tail->message) {
+        struct outbox_item *last = outbox->tail;
+        outbox_age_unlink(shard, last);
+        outbox_unlink(outbox, last);
+        message_discharge(shard, last->message, device, DISCHARGE_STORED);
+        message_let_go(shard, last->message);
+        outbox_item_free(shard, last);
+    }
     if (!replaced || outbox->drain_next != outbox->queue_next)
         outbox_spill(shard, device);
 }

@@ -5,6 +5,7 @@
 
 #include "core/crash.h"
 #include "core/must.h"
+#include "core/mutant.h"
 #include "core/switch.h"
 
 #define GATES_REFUSED_MAX 1024 /* per account; the oldest is given up */
@@ -16,6 +17,9 @@ void receipt_flush(struct shard *shard) {
     if (note.kind == 0)
         return;
     shard->receipt_open.kind = 0;
+    uint32_t home = switch_home(shard, note.range.id.from);
+    if (MUTANT(receipt_lost) && home != shard->index && lanes_room(shard->lanes, shard->index, home) == 0)
+        return;
     switch_post(shard, switch_home(shard, note.range.id.from), &note);
 }
 
@@ -104,6 +108,11 @@ static void receipt_spread(struct shard *shard, struct account *account, const s
     bool last_word = (note->flags & RECEIPT_SENT) || ((note->flags & RECEIPT_FAILED) && !note->device);
     if (last_word)
         receipt_credit(account, &note->range.id, note->range.last);
+    if (MUTANT(settled_early) && note->device) {
+        struct note settled = *note;
+        settled.kind = NOTE_SETTLED;
+        switch_post(shard, switch_home(shard, note->range.id.to), &settled);
+    }
     struct receipt *receipt = receipt_take(shard);
     if (!receipt)
         return;
@@ -116,7 +125,8 @@ static void receipt_spread(struct shard *shard, struct account *account, const s
         .by_device = note->device,
         .flags = note->flags,
         .pending = 1,
-        .last_device = last_word && account->device_count > 1 ? note->range.id.from_device : 0,
+        .last_device =
+            last_word && account->device_count > 1 && !MUTANT(sender_first) ? note->range.id.from_device : 0,
     };
     for (uint32_t i = 0; i < DEVICES_MAX; i++) {
         struct device *device = account->devices[i];
@@ -171,7 +181,7 @@ void receipt_arrived(struct shard *shard, const struct note *note) {
         }
         return;
     }
-    while (account->gates) {
+    while (account->gates && !MUTANT(gate_forgotten)) {
         struct gate *gate = gate_within(account, &rest.range.id, rest.range.last);
         if (!gate)
             break;

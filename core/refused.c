@@ -1,3 +1,4 @@
+#include "core/mutant.h"
 #include "core/stats.h"
 #include "core/switch.h"
 
@@ -40,6 +41,8 @@ void refused_note(struct shard *shard, const struct message_id *id) {
 }
 
 bool refused_holds(struct shard *shard, const struct message_id *id, bool first) {
+    if (MUTANT(refused_not_awaited))
+        return false;
     if (!shard->refused_count)
         return false;
     struct refused_entry *entry = refused_find(shard, id);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "core/must.h"
+#include "core/mutant.h"
 #include "core/switch.h"
 
 #define MESSAGE_WEIGHT_BYTES 4096
@@ -80,6 +81,8 @@ static void message_finish(struct shard *shard, struct message *message) {
 
 void message_discharge(struct shard *shard, struct message *message, const struct device *device,
                        enum discharge how) {
+    if (MUTANT(tick_before_commit) && message->pending == 0)
+        return;
     must(message->pending > 0);
     if (how == DISCHARGE_ACKED)
         message->acked |= UINT32_C(1) << device->slot;

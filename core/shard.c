@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/must.h"
+#include "core/mutant.h"
 #include "core/switch.h"
 
 #define CHECK_EVERY_MS 50 /* a slice of the sessions is looked at for timeouts */
@@ -160,7 +161,7 @@ int shard_load_queue(struct shard *shard, uint64_t account_number, uint16_t devi
         return 0;
     }
     device->outbox.drain_next = first_seq;
-    device->outbox.queue_next = last_seq + 1;
+    device->outbox.queue_next = MUTANT(number_reused) ? last_seq : last_seq + 1;
     return 0;
 }
 

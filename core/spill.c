@@ -4,6 +4,7 @@
 
 #include "core/bytes.h"
 #include "core/must.h"
+#include "core/mutant.h"
 #include "core/outbox.h"
 #include "core/switch.h"
 
@@ -81,8 +82,13 @@ void outbox_spill(struct shard *shard, struct device *device) {
         return;
     while (item->prev && item->prev->seq == 0)
         item = item->prev;
+    struct outbox_item *first = item;
     for (; item; item = item->next)
         item_put(shard, device, item);
+    for (item = MUTANT(tick_before_commit) ? first : NULL; item; item = item->next) {
+        if (item->message && item->message->pending)
+            message_discharge(shard, item->message, device, DISCHARGE_STORED);
+    }
 }
 
 /* --- what became of a put ------------------------------------------------------------------------------- */
@@ -311,7 +317,8 @@ static void copy_out(struct shard *shard, struct message *message) {
     struct buf *lent = message->buf;
     message->buf = heap;
     message->frame = heap->data;
-    buf_drop(shard, lent);
+    if (!MUTANT(buffer_kept))
+        buf_drop(shard, lent);
     stats_add(shard->stats->payload_copies, 1);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/crash.h"
+#include "core/mutant.h"
 #include "core/stats.h"
 #include "storage/environment.h"
 
@@ -65,7 +66,8 @@ static void put_failed(struct environment *environment, const struct batch_item 
 
 static int apply_put(struct environment *environment, struct map_txn *txn, struct batch_item *item) {
     const struct producer *producer = &environment->producers[item->from];
-    if (producer->failed && !is_newer(item->note.put.generation, producer->failed_generation))
+    if (producer->failed && !is_newer(item->note.put.generation, producer->failed_generation) &&
+        !MUTANT(put_goes_on))
         return -ECANCELED;
     int status = queue_put(environment, txn, item);
     if (status && !map_error(txn))
@@ -240,7 +242,7 @@ static void answer_all(struct environment *environment) {
                 puts++;
         } else {
             deletes++;
-            if (item->status && !environment->closed)
+            if (item->status && !environment->closed && !MUTANT(delete_forgotten))
                 deletes_keep(environment, &item->note);
         }
     }

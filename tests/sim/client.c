@@ -218,7 +218,7 @@ static void do_send(struct client *client, const struct want *want) {
     TRACE4("device %llu: sends message %llu to %llu, number %llu", device, message, want->account, number);
     message_of[device][want->account][number] = (uint16_t)(message + 1);
     oracle_placed(message, number);
-    client->open[client->open_count++] = (uint16_t)message;
+    sight_touch(device, message);
 }
 
 static void do_read(struct client *client) {

@@ -33,9 +33,8 @@ struct client {
     uint64_t shown;   /* position in the inbox up to which they were */
     struct want wants[WANTS_MAX];
     uint32_t want_count;
-    uint64_t left[SIM_ACCOUNTS_MAX + 1];      /* in the outbox at the last look */
-    uint64_t ticked[SIM_ACCOUNTS_MAX + 1][4]; /* how many messages had each tick at the last look */
-    uint16_t open[SIM_MESSAGES_MAX];          /* messages it sent */
+    uint16_t open[SIM_MESSAGES_MAX]; /* messages it sent whose ticks have to be looked at */
+    bool touched[SIM_MESSAGES_MAX];  /* those in the list */
     uint32_t open_count;
     struct message_id unread[UNREAD_KEPT];
     uint16_t unread_message[UNREAD_KEPT];
@@ -46,5 +45,7 @@ extern struct client clients[SIM_DEVICES_MAX];
 
 /* Shows people what is new in the state: messages, then ticks. After a commit. */
 void sight_show(struct client *client);
+/* Something came about a message that this device sent: at the next commit its ticks are looked at. */
+void sight_touch(uint32_t device, uint32_t message);
 
 #endif

@@ -11,11 +11,13 @@
 #include <unistd.h>
 
 #include "core/noise.h"
+#include "tests/sim/mutants.h"
 #include "tests/sim/sim.h"
 
 #define CHUNK_SEEDS 50 /* per child process: what crashes leave behind ends with it */
 #define SEED_SECONDS_MAX 120
 #define FAILED_SHOWN_MAX 1000
+#define MUTANT_SEEDS 2000
 
 /* A crashed switch frees nothing. */
 const char *__asan_default_options(void);
@@ -25,8 +27,8 @@ const char *__asan_default_options(void) {
 
 struct options {
     uint64_t first, last;
-    const char *list;
-    bool one, trace, json, keep_going, twice;
+    const char *list, *mutant;
+    bool one, trace, json, keep_going, twice, mutants;
 };
 
 /* What the children tell. */
@@ -40,9 +42,17 @@ struct run {
     const struct options *options;
     struct shared *shared;
     uint64_t failed, done, total;
+    bool quiet; /* a failure is what is wanted */
     uint64_t failed_seeds[FAILED_SHOWN_MAX];
     double began;
 };
+
+static volatile sig_atomic_t stopped; /* by a signal: the seeds that are under way are ended, and told of */
+
+static void stop(int signal) {
+    (void)signal;
+    stopped = 1;
+}
 
 static double seconds(void) {
     struct timespec now;
@@ -101,6 +111,8 @@ static void report_failure(struct run *run, int status) {
     if (run->failed < FAILED_SHOWN_MAX)
         run->failed_seeds[run->failed] = shared->seed;
     run->failed++;
+    if (run->quiet)
+        return;
     FILE *out = run->options->json ? stderr : stdout;
     fprintf(out, "%sseed %llu: %s\n  build/ternsim --seed %llu --trace\n",
             isatty(STDERR_FILENO) ? "\r\033[K" : "", (unsigned long long)shared->seed, shared->error,
@@ -120,8 +132,11 @@ static bool run_range(struct run *run, uint64_t first, uint64_t last) {
             perror("ternsim: fork");
             return false;
         }
-        if (child == 0)
+        if (child == 0) {
+            signal(SIGINT, SIG_IGN);
+            signal(SIGTERM, SIG_DFL);
             run_child(run->options, run->shared, first, end);
+        }
         int status = 0;
         while (waitpid(child, &status, 0) < 0 && errno == EINTR)
             continue;
@@ -131,7 +146,7 @@ static bool run_range(struct run *run, uint64_t first, uint64_t last) {
         first = next;
         if (!good)
             report_failure(run, status);
-        if (!good && !run->options->keep_going)
+        if (stopped || (!good && !run->options->keep_going))
             return false;
         progress(run);
     }
@@ -189,6 +204,27 @@ static void print_summary(const struct run *run) {
         (unsigned long long)counts->drains, (unsigned long long)counts->disk_faults);
 }
 
+/* Each planted fault until a seed catches it. */
+static int try_mutants(struct run *run) {
+    uint32_t survived = 0, index = 0;
+    const char *name, *help;
+    run->quiet = true;
+    for (; !stopped && (name = mutant_name(index, &help)); index++) {
+        mutant_plant(name);
+        run->failed = 0;
+        bool caught = !run_range(run, run->options->first, MUTANT_SEEDS) && run->failed;
+        survived += !caught;
+        if (caught)
+            printf("caught    %-20s %s\n          seed %llu: %s\n", name, help,
+                   (unsigned long long)run->shared->seed, run->shared->error);
+        else
+            printf("SURVIVED  %-20s %s\n", name, help);
+        fflush(stdout);
+    }
+    printf("%s mutants: %u planted, %u survived\n", survived || !index ? "not ok" : "ok", index, survived);
+    return survived || !index ? 1 : 0;
+}
+
 /* In this process, so that a debugger sees it. */
 static int run_one(const struct options *options) {
     bool good = sim_run(options->first, options->trace);
@@ -207,6 +243,8 @@ static const struct argp_option option_table[] = {
     {"list", 'l', "FILE", 0, "first run the seeds in this file", 0},
     {"keep-going", 'k', NULL, 0, "go on after a seed that failed", 0},
     {"twice", '2', NULL, 0, "run each seed twice: both runs have to go the same way", 0},
+    {"mutants", 'm', NULL, 0, "plant one fault after the other and print what catches each", 0},
+    {"mutant", 'p', "NAME", 0, "plant this fault", 0},
     {"json", 'j', NULL, 0, "the summary as JSON", 0},
     {0},
 };
@@ -240,6 +278,12 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
     case '2':
         options->twice = true;
         return 0;
+    case 'm':
+        options->mutants = true;
+        return 0;
+    case 'p':
+        options->mutant = value;
+        return 0;
     case 'j':
         options->json = true;
         return 0;
@@ -259,14 +303,22 @@ int main(int argc, char **argv) {
         fprintf(stderr, "ternsim: libsodium does not start\n");
         return 2;
     }
+    if (options.mutant && !mutant_plant(options.mutant)) {
+        fprintf(stderr, "ternsim: no such mutant, or this build has none: make mutants\n");
+        return 2;
+    }
     if (options.one)
         return run_one(&options);
     struct run run = {.options = &options, .began = seconds(), .total = options.last - options.first + 1};
+    signal(SIGINT, stop);
+    signal(SIGTERM, stop);
     run.shared = mmap(NULL, sizeof(*run.shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (run.shared == MAP_FAILED) {
         perror("ternsim: mmap");
         return 2;
     }
+    if (options.mutants)
+        return try_mutants(&run);
     if (!options.list || run_list(&run, options.list))
         run_range(&run, options.first, options.last);
     print_summary(&run);

@@ -83,6 +83,12 @@ static void draw_calm(struct plan *plan) {
     plan->turn_shard = plan->turn_store = 1000;
     plan->step_ms = 3;
     plan->payload_bytes = between(12, 400);
+    plan->lane_slots = 256;
+    config->unticked_max = 1024;
+    config->messages_max = 262144;
+    config->buffers = 256;
+    config->buffer_bytes = 16384;
+    config->queue_messages_max = 1000000;
     config->spill_ms = 100000;
     config->window_messages = 4096;
     config->window_bytes = 4 * MIB;

@@ -38,30 +38,23 @@ static void show_ticks_of(struct client *client, uint16_t message) {
     oracle_ticks(device, message, flags);
 }
 
-/* True where some tick to this account came since the last look: asking for each message costs more. */
-static bool ticks_changed(struct client *client, uint64_t to) {
-    bool changed = false;
-    for (int bit = 0; bit < 4; bit++) {
-        uint64_t count = 0;
-        state_outbox_ticked(client->state, to, 1, NUMBERS_MAX, (uint8_t)(1 << bit), &count);
-        changed |= count != client->ticked[to][bit];
-        client->ticked[to][bit] = count;
-    }
-    uint64_t left = state_outbox_count(client->state); /* it may be refused, though somebody has it */
-    changed |= left != client->left[to];
-    client->left[to] = left;
-    return changed;
+void sight_touch(uint32_t device, uint32_t message) {
+    struct client *client = &clients[device];
+    if (client->touched[message])
+        return;
+    client->touched[message] = true;
+    client->open[client->open_count++] = (uint16_t)message;
 }
 
+/* Of the messages that something was told about since the last look. In an encrypted session nobody knows
+ * which these are: there every message is looked at. */
 static void show_ticks(struct client *client) {
-    bool changed[SIM_ACCOUNTS_MAX + 1] = {false};
-    for (uint64_t to = 1; to <= sim.plan.accounts; to++)
-        changed[to] = ticks_changed(client, to);
-    for (uint32_t i = 0; i < client->open_count; i++) {
-        uint64_t to, number;
-        oracle_place(client->open[i], &to, &number);
-        if (changed[to])
-            show_ticks_of(client, client->open[i]);
+    uint32_t count = client->open_count;
+    if (!sim.plan.encrypted)
+        client->open_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        client->touched[client->open[i]] = sim.plan.encrypted;
+        show_ticks_of(client, client->open[i]);
     }
 }
 

@@ -7,6 +7,7 @@
 #include "core/hello.h"
 #include "core/record.h"
 #include "tests/sim/client.h"
+#include "tests/sim/device.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/sim.h"
 
@@ -29,6 +30,13 @@ void tap_begin(uint32_t device) {
 
 static void take_frame(uint32_t device, const struct frame *frame) {
     struct frame_range range;
+    struct frame_refused refused;
+    if (frame->type == FRAME_REFUSED && frame_read_refused(frame, &refused) == 0) {
+        uint32_t message = client_message(device, refused.to, refused.number);
+        if (message < SIM_MESSAGES_MAX)
+            sight_touch(device, message);
+        return;
+    }
     if (frame->type != FRAME_RECEIPT && frame->type != FRAME_CONFIRM)
         return;
     if (frame_read_range(frame, &range) < 0)
@@ -39,11 +47,13 @@ static void take_frame(uint32_t device, const struct frame *frame) {
                range.last);
         return;
     }
+    uint32_t sender = client_find(range.id.from, range.id.from_device);
     for (uint64_t number = range.id.number; number <= range.last; number++) {
-        uint32_t message =
-            client_message(client_find(range.id.from, range.id.from_device), range.id.to, number);
+        uint32_t message = client_message(sender, range.id.to, number);
         TRACE4("device %llu is told %llu of message %llu, number %llu", device, frame->flags, message,
                number);
+        if (message < SIM_MESSAGES_MAX && sender == device)
+            sight_touch(device, message);
         if (message < SIM_MESSAGES_MAX)
             oracle_told(device, message, frame->flags);
     }

@@ -4,6 +4,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "core/mutant.h"
 #include "core/reason.h"
 #include "tools/client/asking.h"
 #include "tools/client/flow.h"
@@ -191,6 +192,11 @@ static int take_message(struct engine *engine, const struct frame *frame) {
         return error;
     engine->items++;
     engine->has_messages |= is_fresh;
+    if (MUTANT(ack_before_commit)) {
+        uint8_t out[FRAME_SMALL_BYTES_MAX];
+        engine->items_acked = engine->items;
+        return peer_put(engine->peer, out, frame_write_ack(out, engine->items));
+    }
     return is_fresh ? asking_name(engine->state, id->from == own ? id->to : id->from) : 0;
 }
 

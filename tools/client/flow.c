@@ -1,4 +1,5 @@
 #include "tools/client/flow.h"
+#include "core/mutant.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -76,6 +77,8 @@ static int fill_one(struct flows *flows, struct flow *flow, struct state *state,
     while (flows->out < flows->out_max && peer_put_bytes(peer) < FLOW_GATHER_BYTES_MAX) {
         struct outgoing message;
         int error = state_outbox_next(state, flow->to, flow->next, &message);
+        if (MUTANT(resend_skips) && error == 0 && flow->next == 1)
+            (void)state_outbox_next(state, flow->to, message.number + 1, &message);
         if (error == -ENOENT) {
             *ret_empty = flow->out == 0;
             return 0;

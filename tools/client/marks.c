@@ -1,9 +1,10 @@
 #include "tools/client/marks.h"
+#include "core/mutant.h"
 
 #include <errno.h>
 
 void marks_restart(struct marks *marks) {
-    marks->flag = RECEIPT_DELIVERED;
+    marks->flag = MUTANT(mark_not_repeated) ? 0 : RECEIPT_DELIVERED;
     marks->at = (struct message_id){0};
     marks->repeat_ms = 0;
     marks->told_count = 0;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "core/mutant.h"
 #include "tools/client/ranges.h"
 
 #define NEWEST_LETTER 'n'
@@ -40,7 +41,7 @@ static bool raise_highest(struct state *state, const struct message_id *id) {
     int error = state_get(state, &key, &value);
     if (error == 0 && value.bytes != sizeof(number))
         error = state_note(state, -EUCLEAN);
-    if (error != -ENOENT && (error || bytes_get64(value.at) >= id->number))
+    if (error != -ENOENT && (error || bytes_get64(value.at) >= id->number + MUTANT(duplicate_forgotten)))
         return false;
     bytes_put64(number, id->number);
     return state_put(state, &key, number, sizeof(number)) == 0;
