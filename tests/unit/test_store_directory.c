@@ -171,7 +171,7 @@ Test(store_directory, account_has_room_for_so_many_devices_and_a_revoked_one_mak
 Test(store_directory, blocks_have_a_limit_and_are_idempotent) {
     uint64_t accounts[4];
     uint8_t code[FRAME_CODE_BYTES];
-    char name[8];
+    char name[16];
     for (int i = 0; i < 4; i++) {
         snprintf(name, sizeof(name), "a%d", i);
         cr_assert_eq(rig_account(&rig, name, &accounts[i], code), 0);

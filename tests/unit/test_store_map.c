@@ -84,7 +84,7 @@ Test(store_map, cursor_walks_in_order_and_deletes_on_the_way) {
     struct map_txn *txn;
     struct map_cursor *cursor;
     struct map_view key, value;
-    char name[8];
+    char name[16];
     for (int i = 0; i < 500; i++) {
         snprintf(name, sizeof(name), "%03d", i);
         put_alone(name, 100);
@@ -109,7 +109,7 @@ Test(store_map, cursor_walks_in_order_and_deletes_on_the_way) {
 Test(store_map, full_map_says_so_and_loses_nothing) {
     struct map_txn *txn;
     struct map_view value;
-    char name[8];
+    char name[16];
     int error = 0;
     put_alone("first", 10);
     cr_assert_eq(map_begin(map, &txn), 0);

@@ -1,4 +1,4 @@
-/* tests/vectors/noisevec.c: runs every Noise vector of a file whose pattern and cipher tern supports, both sides. */
+/* tests/vectors/noisevec.c: runs every Noise vector of a file that tern supports, both sides. */
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -85,7 +85,8 @@ static bool start(struct side *side, const cJSON *vector, const struct protocol 
 }
 
 /* One message of the vector, written by one side and read by the other; NULL or what is wrong with it. */
-static const char *exchange(struct side *from, struct side *to, const struct bytes *payload, const struct bytes *wire) {
+static const char *exchange(struct side *from, struct side *to, const struct bytes *payload,
+                            const struct bytes *wire) {
     static uint8_t out[HEX_BYTES_MAX + 256], text[HEX_BYTES_MAX + 256];
     size_t out_bytes = 0;
     size_t text_bytes = 0;
@@ -133,8 +134,9 @@ static const char *run(const cJSON *vector, const struct protocol *protocol) {
     }
     if (index == 0 || !noise_handshake_complete(&initiator.handshake))
         return "the handshake is not complete";
-    if (field(vector, "handshake_hash", &hash) && (memcmp(hash.data, initiator.handshake.hash, NOISE_HASH_BYTES) != 0 ||
-                                                   memcmp(hash.data, responder.handshake.hash, NOISE_HASH_BYTES) != 0))
+    if (field(vector, "handshake_hash", &hash) &&
+        (memcmp(hash.data, initiator.handshake.hash, NOISE_HASH_BYTES) != 0 ||
+         memcmp(hash.data, responder.handshake.hash, NOISE_HASH_BYTES) != 0))
         return "the handshake hash differs";
     return NULL;
 }
@@ -158,8 +160,9 @@ static char *read_file(const char *path) {
 int main(int argc, char **argv) {
     if (argc != 2 || argv[1][0] == '-') {
         bool help = argc == 2 && strcmp(argv[1], "--help") == 0;
-        fprintf(help ? stdout : stderr, "Usage: noisevec FILE\nRuns the Noise vectors of a JSON file: exit 0 if all that "
-                                        "are supported pass, 1 if not, 2 on usage.\n");
+        fprintf(help ? stdout : stderr,
+                "Usage: noisevec FILE\nRuns the Noise vectors of a JSON file: exit 0 if all that "
+                "are supported pass, 1 if not, 2 on usage.\n");
         return help ? 0 : 2;
     }
     char *text = read_file(argv[1]);
