@@ -19,6 +19,7 @@
 struct house house;
 
 static struct {
+    bool drowsy; /* its turn is over, and it has not set its flag yet: others run in between */
     bool sleeping, rung;
     uint64_t next_ms, slow_until_ms;
 } threads[PARTIES_MAX];
@@ -159,20 +160,28 @@ static bool has_work(uint32_t party) {
 }
 
 static void wake(uint32_t party) {
-    threads[party].sleeping = threads[party].rung = false;
+    threads[party].drowsy = threads[party].sleeping = threads[party].rung = false;
     lanes_awake(house.lanes, party);
 }
 
 static void sleep_until(uint32_t party, uint64_t next_ms) {
-    if (!lanes_may_sleep(house.lanes, party))
-        return;
-    threads[party].sleeping = true;
+    threads[party].drowsy = true;
     threads[party].next_ms = lanes_kept(house.lanes, party) ? sim.now_ms + 1 : next_ms;
+}
+
+/* True: it sleeps now. */
+static bool falls_asleep(uint32_t party) {
+    if (!threads[party].drowsy || sim.now_ms >= threads[party].next_ms)
+        return false;
+    threads[party].drowsy = false;
+    threads[party].sleeping = lanes_may_sleep(house.lanes, party);
+    return threads[party].sleeping;
 }
 
 static void turn_shard(uint32_t index) {
     struct shard *shard = house.shard[index];
-    if (shard_drained(shard) || (!has_work(index) && !network_wants(index)))
+    bool wanted = network_wants(index);
+    if (shard_drained(shard) || (!has_work(index) && !wanted) || (!wanted && falls_asleep(index)))
         return;
     wake(index);
     shard_turn_begin(shard, sim.now_ms, sim_utc_ms());
@@ -187,7 +196,7 @@ static void turn_shard(uint32_t index) {
 static void turn_store(uint32_t index) {
     uint32_t party = house.shards + index;
     struct environment *environment = &house.store->environments[index];
-    if (!has_work(party) || sim.now_ms < threads[party].slow_until_ms)
+    if (!has_work(party) || sim.now_ms < threads[party].slow_until_ms || falls_asleep(party))
         return;
     if (!sim.quiet && sim_chance(sim.plan.disk_slow)) {
         sim.counts.disk_faults++;
