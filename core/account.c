@@ -4,8 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/receipt.h"
-
 /* splitmix64's finalizer: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. */
 uint64_t account_hash(uint64_t account) {
     uint64_t x = account + 0x9e3779b97f4a7c15u;
@@ -89,7 +87,7 @@ int account_insert(struct account_table *table, const struct account_record *rec
 static void account_free(struct account *account) {
     for (uint32_t i = 0; i < DEVICES_MAX; i++)
         free(account->devices[i]);
-    gates_free(account);
+    gates_fini(&account->gates);
     free(account->blocks);
     free(account->name);
     free(account);
@@ -140,7 +138,7 @@ bool account_is_over(const struct account *account) {
         if (account->devices[i] && (account->devices[i]->session || !device_is_over(account->devices[i])))
             return false;
     }
-    return !account->gates;
+    return account->gates.count == 0;
 }
 
 /* Revoked devices are kept, to be told so when they come back, until their slot is needed. Messages hold

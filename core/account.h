@@ -8,11 +8,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/gate.h"
 #include "core/msg.h"
 #include "core/outbox.h"
 
 struct session;
-struct gate;
 
 struct device {
     struct account *account;
@@ -34,8 +34,7 @@ struct account {
     uint32_t block_count;
     uint16_t device_count; /* not revoked */
     uint8_t flags;
-    struct gate *gates; /* messages whose copies to the sender's own devices are not safe yet, oldest first */
-    struct gate *gates_last;
+    struct gates gates;           /* of messages whose copies for the sender's own devices are not safe yet */
     struct account *removed_next; /* in the shard's list, where it is removed */
 };
 

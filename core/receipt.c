@@ -1,14 +1,11 @@
 #include "core/receipt.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "core/crash.h"
 #include "core/must.h"
 #include "core/mutant.h"
 #include "core/switch.h"
-
-#define GATES_REFUSED_MAX 1024 /* per account; the oldest is given up */
 
 /* --- the recipient's side ------------------------------------------------------------------------------- */
 
@@ -104,7 +101,7 @@ static void receipt_credit(struct account *account, const struct message_id *id,
 }
 
 /* No memory for a receipt: nothing is settled, so the recipient's device repeats it when it comes back. */
-static void receipt_spread(struct shard *shard, struct account *account, const struct note *note) {
+void receipt_spread(struct shard *shard, struct account *account, const struct note *note) {
     bool last_word = (note->flags & RECEIPT_SENT) || ((note->flags & RECEIPT_FAILED) && !note->device);
     if (last_word)
         receipt_credit(account, &note->range.id, note->range.last);
@@ -139,37 +136,6 @@ static void receipt_spread(struct shard *shard, struct account *account, const s
     receipt_discharge(shard, receipt);
 }
 
-/* The lowest gate of this key within first..last. */
-static struct gate *gate_within(const struct account *account, const struct message_id *id, uint64_t last) {
-    struct gate *lowest = NULL;
-    for (struct gate *gate = account->gates; gate; gate = gate->next) {
-        if (gate->id.number >= id->number && gate->id.number <= last && message_id_same_key(&gate->id, id) &&
-            (!lowest || gate->id.number < lowest->id.number))
-            lowest = gate;
-    }
-    return lowest;
-}
-
-/* A single message's receipt meets its gate: it waits there, or, where a copy was refused, goes on without
- * its tick. */
-static void gate_receipt(struct shard *shard, struct account *account, struct gate *gate, struct note note) {
-    if (gate->refused) {
-        note.flags &= (uint8_t)~RECEIPT_SENT;
-        if (note.flags)
-            receipt_spread(shard, account, &note);
-        return;
-    }
-    struct held *held = malloc(sizeof(*held));
-    if (!held) /* as in receipt_spread: it will be repeated */
-        return;
-    held->note = note;
-    held->next = NULL;
-    struct held **end = &gate->held;
-    while (*end)
-        end = &(*end)->next;
-    *end = held;
-}
-
 void receipt_arrived(struct shard *shard, const struct note *note) {
     stats_add(shard->stats->receipts_routed, 1);
     struct account *account = account_find(&shard->accounts, note->range.id.from);
@@ -181,132 +147,17 @@ void receipt_arrived(struct shard *shard, const struct note *note) {
         }
         return;
     }
-    while (account->gates && !MUTANT(gate_forgotten)) {
-        struct gate *gate = gate_within(account, &rest.range.id, rest.range.last);
-        if (!gate)
-            break;
+    struct gate *gate = gates_within(&account->gates, &rest.range.id, rest.range.last);
+    for (; gate && !MUTANT(gate_forgotten); gate = gate->found) {
         struct note part = rest;
         part.range.last = gate->id.number - 1;
         if (rest.range.id.number < gate->id.number)
             receipt_spread(shard, account, &part);
         part.range.id.number = part.range.last = gate->id.number;
-        gate_receipt(shard, account, gate, part);
+        gate_hold(shard, account, gate, &part);
         if (gate->id.number == rest.range.last)
             return;
         rest.range.id.number = gate->id.number + 1;
     }
     receipt_spread(shard, account, &rest);
-}
-
-/* --- gates ---------------------------------------------------------------------------------------------- */
-
-static void gate_unlink(struct account *account, struct gate *gate) {
-    struct gate **link = &account->gates;
-    struct gate *before = NULL;
-    while (*link != gate) {
-        before = *link;
-        link = &(*link)->next;
-    }
-    *link = gate->next;
-    if (account->gates_last == gate)
-        account->gates_last = before;
-}
-
-static struct gate *gate_find(const struct account *account, const struct message_id *id) {
-    for (struct gate *gate = account->gates; gate; gate = gate->next) {
-        if (gate->id.number == id->number && message_id_same_key(&gate->id, id))
-            return gate;
-    }
-    return NULL;
-}
-
-/* A message that came again while its gate is there waits at the same gate. */
-int gate_add(struct account *account, const struct message_id *id, uint32_t *ret_attempt) {
-    struct gate *gate = gate_find(account, id);
-    if (gate) {
-        gate->refused = false;
-        gate->copies++;
-        *ret_attempt = ++gate->attempt;
-        return 0;
-    }
-    gate = calloc(1, sizeof(*gate));
-    if (!gate)
-        return -ENOMEM;
-    gate->id = *id;
-    gate->copies = 1;
-    if (account->gates_last)
-        account->gates_last->next = gate;
-    else
-        account->gates = gate;
-    account->gates_last = gate;
-    *ret_attempt = 0;
-    return 0;
-}
-
-void gate_forget_refusal(struct account *account, const struct message_id *id) {
-    struct gate *gate = account->gates ? gate_find(account, id) : NULL;
-    if (!gate || !gate->refused)
-        return;
-    gate->refused = false;
-    if (gate->copies == 0) {
-        gate_unlink(account, gate);
-        free(gate);
-    }
-}
-
-static void gate_give_up_oldest(struct account *account) {
-    uint32_t refused = 0;
-    struct gate *oldest = NULL;
-    for (struct gate *gate = account->gates; gate; gate = gate->next) {
-        if (gate->refused) {
-            refused++;
-            oldest = oldest ? oldest : gate;
-        }
-    }
-    if (refused > GATES_REFUSED_MAX) {
-        gate_unlink(account, oldest);
-        free(oldest);
-    }
-}
-
-void gate_open(struct shard *shard, const struct message_id *id, uint32_t attempt, bool refused) {
-    struct account *account = account_find(&shard->accounts, id->from);
-    struct gate *gate = account ? gate_find(account, id) : NULL;
-    if (!gate)
-        return;
-    gate->refused |= refused && attempt == gate->attempt;
-    if (--gate->copies > 0)
-        return;
-    struct held *held = gate->held;
-    gate->held = NULL;
-    bool keep = gate->refused; /* receipts still on their way must lose their tick, too */
-    if (!keep)
-        gate_unlink(account, gate);
-    while (held) {
-        struct held *next = held->next;
-        if (keep)
-            gate_receipt(shard, account, gate, held->note);
-        else
-            receipt_spread(shard, account, &held->note);
-        free(held);
-        held = next;
-    }
-    if (keep)
-        gate_give_up_oldest(account);
-    else
-        free(gate);
-}
-
-void gates_free(struct account *account) {
-    while (account->gates) {
-        struct gate *gate = account->gates;
-        account->gates = gate->next;
-        while (gate->held) {
-            struct held *held = gate->held;
-            gate->held = held->next;
-            free(held);
-        }
-        free(gate);
-    }
-    account->gates_last = NULL;
 }

@@ -1,10 +1,7 @@
 /* core/receipt.h: receipts on their way: from the recipient's home shard to every device of the sender, and
- * the word "settled" back; and gates, which hold a message's receipts until the copies for the sender's own
- * devices are safe.
+ * the word "settled" back.
  *
- * Threads: the shard's.
- * Memory: receipts from the shard's free list, gates from the heap; both bounded by the
- * messages that are out. */
+ * Threads: the shard's.  Memory: from the shard's free list, bounded by the messages that are out. */
 #ifndef TERN_CORE_RECEIPT_H
 #define TERN_CORE_RECEIPT_H
 
@@ -30,18 +27,6 @@ struct receipt {
     uint8_t flags;
 };
 
-struct gate {
-    struct gate *next;
-    struct message_id id;
-    uint32_t copies;  /* own-copy messages that are not all safe yet */
-    uint32_t attempt; /* rises each time the message comes again: what became of older copies says nothing */
-    bool refused;     /* a copy could not be made safe: no sent tick until the message comes again */
-    struct held {
-        struct held *next;
-        struct note note;
-    } * held;
-};
-
 /* Recipient's side: a device (0: none) made `flags` true of id.number..last. Coalesced until
  * receipt_flush. */
 void receipt_emit(struct shard *shard, const struct message_id *id, uint64_t last, uint8_t flags,
@@ -50,13 +35,9 @@ void receipt_flush(struct shard *shard);
 
 /* Sender's side. */
 void receipt_arrived(struct shard *shard, const struct note *note);
+/* To every device of the account, past its gates. */
+void receipt_spread(struct shard *shard, struct account *account, const struct note *note);
 void receipt_discharge(struct shard *shard, struct receipt *receipt);
 size_t receipt_frame(const struct receipt *receipt, uint8_t *out);
-
-int gate_add(struct account *account, const struct message_id *id, uint32_t *ret_attempt);
-/* The message came again when no other device of its sender is left: no copy will be safe, none has to be. */
-void gate_forget_refusal(struct account *account, const struct message_id *id);
-void gate_open(struct shard *shard, const struct message_id *id, uint32_t attempt, bool refused);
-void gates_free(struct account *account);
 
 #endif

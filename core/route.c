@@ -269,10 +269,10 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
     }
     message->first = first;
     if (!has_own_copies(account, &body.id)) {
-        gate_forget_refusal(account, &body.id);
+        gate_forget_refusal(&account->gates, &body.id);
     } else {
         struct message *copy = message_create(shard, frame, buf, &body.id);
-        if (!copy || gate_add(account, &body.id, &copy->attempt) < 0) {
+        if (!copy || gate_add(&account->gates, &body.id, &copy->attempt) < 0) {
             if (copy)
                 message_home(shard, copy);
             message_home(shard, message);

@@ -42,7 +42,7 @@ static void dump_device(const struct device *device) {
 
 static void dump_account(const struct account *account) {
     printf("  account %llu, flags %u\n", (unsigned long long)account->number, account->flags);
-    for (const struct gate *gate = account->gates; gate; gate = gate->next)
+    for (const struct gate *gate = account->gates.oldest; gate; gate = gate->newer)
         printf("    gate: device %u to %llu number %llu, %u copies%s%s\n", gate->id.from_device,
                (unsigned long long)gate->id.to, (unsigned long long)gate->id.number, gate->copies,
                gate->refused ? ", refused" : "", gate->held ? ", holds" : "");
