@@ -210,6 +210,27 @@ int admin_accounts_remove(struct admin *admin, const char *prefix) {
     return error;
 }
 
+int admin_stats(struct admin *admin, const char *const names[], uint32_t count, double *ret_values) {
+    cJSON *request = cJSON_CreateObject(), *answer = NULL;
+    cJSON_AddStringToObject(request, "command", "stats");
+    int error = ask(admin, request, &answer);
+    if (error)
+        return error;
+    uint32_t found = 0;
+    const cJSON *row;
+    cJSON_ArrayForEach(row, cJSON_GetObjectItem(answer, "stats")) {
+        const char *name = cJSON_GetStringValue(cJSON_GetObjectItem(row, "name"));
+        for (uint32_t i = 0; name && i < count; i++) {
+            if (strcmp(name, names[i]) != 0)
+                continue;
+            ret_values[i] = cJSON_GetNumberValue(cJSON_GetObjectItem(row, "value"));
+            found++;
+        }
+    }
+    cJSON_Delete(answer);
+    return found == count ? 0 : fail(admin, -EPROTO, "the switch does not have every counter asked for");
+}
+
 int admin_parse_address(const char *text, struct sockaddr_storage *ret_address, socklen_t *ret_bytes) {
     char host[128];
     const char *colon = strrchr(text, ':');

@@ -48,6 +48,9 @@ int admin_queue_entries(struct admin *admin, const char *name, uint64_t *ret_ent
 int admin_store_check(struct admin *admin, uint64_t *ret_records);
 int admin_accounts_remove(struct admin *admin, const char *prefix);
 
+/* The values of `count` counters of the switch, by name. */
+int admin_stats(struct admin *admin, const char *const names[], uint32_t count, double *ret_values);
+
 /* ADDR:PORT or [ADDR]:PORT; an unspecified address becomes loopback, since it is to be connected to. 0 or
  * -EINVAL. */
 int admin_parse_address(const char *text, struct sockaddr_storage *ret_address, socklen_t *ret_bytes);

@@ -1,9 +1,10 @@
 /* bench/end.h: one end of a pair: a device with its connection, which sends to the other end as much as the
- * window allows, checks everything that arrives, acknowledges it once a burst, and keeps count of its ticks.
+ * window and the rate allow, checks everything that arrives, acknowledges it once a burst, and keeps count of
+ * its ticks. What it says it says through its wire; its bytes are moved by its worker.
  *
  * Both ends of a pair live in one thread, so that either can look at what the other has sent.
  *
- * Threads: its worker's.  Memory: the worker's array; the peer and the rings of ticks are its own. */
+ * Threads: its worker's.  Memory: the worker's array; the wire's state and the rings of ticks are its own. */
 #ifndef TERN_BENCH_END_H
 #define TERN_BENCH_END_H
 
@@ -12,39 +13,41 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "bench/payload.h"
 #include "bench/tally.h"
 #include "bench/ticks.h"
+#include "bench/wire.h"
 #include "core/frame.h"
 #include "core/noise.h"
-
-struct peer;
 
 /* What everything in a run shares. The times are written before the first message is sent, the rest before
  * the threads start. */
 struct load {
+    const struct wire *wire;
     uint32_t pairs;
     uint32_t window; /* messages of an end without a sent tick */
     uint32_t size_bytes;
+    double rate; /* messages a second that all ends together are to send; 0: as many as the window allows */
     bool plaintext;
     uint64_t seed;
     uint8_t server_key[NOISE_KEY_BYTES];
     struct sockaddr_storage address;
     socklen_t address_bytes;
-    uint64_t measure_from_ns, measure_to_ns; /* CLOCK_MONOTONIC; at the second one sending stops */
+    uint64_t start_ns;                       /* CLOCK_MONOTONIC; sending begins */
+    uint64_t measure_from_ns, measure_to_ns; /* at the second one sending stops */
 };
 
 enum end_state { END_IDLE, END_LINKING, END_OPEN, END_FAILED };
 
 struct end {
-    struct peer *peer;
+    void *speaks; /* the wire's state */
     struct end *other;
     const struct load *load;
     struct tally *tally;
-    int epoll_fd;
-    int fd;
     enum end_state state;
     bool sending;
-    bool blocked; /* the socket takes no more; EPOLLOUT is asked for */
+    bool is_on_its_way; /* [worker] bytes of it are in the kernel's hands */
+    bool is_marked;     /* [worker] it is to be asked for output at the end of this turn */
     uint32_t pair;
     uint32_t direction;
     uint16_t device;
@@ -54,6 +57,7 @@ struct end {
     /* as sender */
     struct ticks ticks;
     uint32_t unticked;
+    uint64_t due;         /* with a rate: messages whose time has come */
     uint64_t resend_from; /* the lowest number that was refused for the moment; 0: none */
     uint64_t resend_at_ns;
     bool has_resent;
@@ -65,14 +69,27 @@ struct end {
 void end_init(struct end *end, const struct load *load, struct tally *tally, uint32_t pair,
               uint32_t direction);
 void end_fini(struct end *end);
-/* Starts to connect and to link. 0; negative errno, with the tally's problem set. */
-int end_open(struct end *end, int epoll_fd);
-/* The socket has something, takes something, or is broken. Bytes are read into space. 0; negative: the end
- * failed. */
-int end_event(struct end *end, uint32_t events, uint8_t *space, size_t space_bytes);
-/* Sends what the window allows: to begin with, and when the time to send again after a refusal has come. */
-int end_send(struct end *end);
+/* Makes the wire ready and connects, which may take a moment. A blocking socket, now the caller's; negative
+ * errno, with the tally's problem set. */
+int end_connect(struct end *end);
+/* Bytes came; 0 bytes: the server closed; negative: errno of the connection. 0; negative: the end failed. */
+int end_input(struct end *end, const uint8_t *bytes, ssize_t count);
+/* Gathers what the window allows and what is to be acknowledged, and says what goes out next. */
+int end_output(struct end *end, const uint8_t **ret_bytes, size_t *ret_count);
+void end_sent(struct end *end, size_t count);
+/* With a rate: when message `number` (from 1) is meant to be sent. */
+uint64_t end_intended_ns(const struct end *end, uint64_t number);
 
 uint64_t end_clock_ns(void);
+
+/* --- for wires ------------------------------------------------------------------------------------------ */
+
+void end_is_open(struct end *end);
+/* Keeps the first problem of the worker. Returns -EPROTO. */
+__attribute__((format(printf, 2, 3))) int end_fail(struct end *end, const char *format, ...);
+/* The payload is already known to be whole; number: as the wire says. */
+int end_took_message(struct end *end, const struct payload *payload, uint64_t number);
+int end_took_ticks(struct end *end, uint64_t first, uint64_t last, uint8_t flags);
+int end_took_confirms(struct end *end, uint64_t first, uint64_t last);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/pairs.h"
+#include "bench/ratio.h"
 #include "bench/torture.h"
 #include "core/noise.h"
 
@@ -15,6 +16,8 @@ struct command {
 
 static const struct command commands[] = {
     {"pairs", pairs_run, "pairs of devices send to each other; every message and receipt is checked"},
+    {"floor", floor_run, "the same on a bare relay: the least any TCP relay must do"},
+    {"ratio", ratio_run, "the switch and the floor in turn, and the ratio"},
     {"torture", torture_run, "a switch and its devices are killed again and again; nothing may be lost"},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

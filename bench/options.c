@@ -6,37 +6,77 @@
 #include <string.h>
 
 #include "bench/payload.h"
+#include "bench/pins.h"
+#include "bench/report.h"
 #include "core/frame.h"
 
 enum option_key {
     KEY_ADMIN = 256,
     KEY_PAIRS,
     KEY_WINDOW,
+    KEY_WINDOWS,
     KEY_SIZE,
     KEY_SECONDS,
+    KEY_RATE,
     KEY_PLAINTEXT,
     KEY_JSON,
+    KEY_PLOT,
+    KEY_REPEAT,
     KEY_THREADS,
     KEY_CORES,
     KEY_SWITCH_SHARDS,
     KEY_SWITCH_CORES,
+    KEY_SWITCH_OPTION,
+    KEY_CONNECTIONS,
+    KEY_MESSAGES,
+    KEY_ONLY,
 };
 
-static const struct argp_option table[] = {
-    {"pairs", KEY_PAIRS, "N", 0, "pairs of devices (default 500)", 1},
-    {"window", KEY_WINDOW, "N", 0, "messages of a device without a sent tick (default 8)", 1},
-    {"size", KEY_SIZE, "BYTES", 0, "payload of a message, at least 32 (default 200)", 1},
-    {"seconds", KEY_SECONDS, "N", 0, "measured time, after half a second to warm up (default 5)", 1},
-    {"threads", KEY_THREADS, "N", 0, "threads of ternbench (default 1)", 1},
-    {"cores", KEY_CORES, "LIST", 0, "cores its threads are pinned to in turn, as 0,2-3 (default: not pinned)",
-     1},
-    {"json", KEY_JSON, "FILE", 0, "write figures, settings and machine to FILE", 1},
-    {"admin", KEY_ADMIN, "SOCKET", 0, "admin socket of a running switch (default: start one for the run)", 2},
-    {"plaintext", KEY_PLAINTEXT, NULL, 0, "connect unencrypted, to the switch's plaintext listener", 2},
-    {"switch-shards", KEY_SWITCH_SHARDS, "N", 0, "shards of the switch that is started for the run", 2},
-    {"switch-cores", KEY_SWITCH_CORES, "LIST", 0, "cores of the switch that is started for the run", 2},
-    {0},
+struct row {
+    uint32_t group;
+    struct argp_option option;
 };
+
+static const struct row rows[] = {
+    {OPTIONS_COUNT, {"connections", KEY_CONNECTIONS, "N", 0, "connections", 1}},
+    {OPTIONS_COUNT, {"messages", KEY_MESSAGES, "N", 0, "messages for each of them", 1}},
+    {OPTIONS_LOAD, {"pairs", KEY_PAIRS, "N", 0, "pairs of devices (default 500)", 1}},
+    {OPTIONS_WINDOW,
+     {"window", KEY_WINDOW, "N", 0, "messages of a device without a sent tick (default 8)", 1}},
+    {OPTIONS_WINDOWS,
+     {"windows", KEY_WINDOWS, "LIST", 0, "windows, one after the other (default 1,8,64)", 1}},
+    {OPTIONS_LOAD, {"size", KEY_SIZE, "BYTES", 0, "payload of a message, at least 32 (default 200)", 1}},
+    {OPTIONS_LOAD,
+     {"seconds", KEY_SECONDS, "N", 0, "measured time, after half a second to warm up (default 5)", 1}},
+    {OPTIONS_WINDOW,
+     {"rate", KEY_RATE, "N", 0,
+      "messages a second of all devices together, each at its time; latency counts from that time "
+      "(default: as many as the window allows)",
+      1}},
+    {OPTIONS_LOAD, {"threads", KEY_THREADS, "N", 0, "threads of ternbench (default 1)", 1}},
+    {OPTIONS_FRAME,
+     {"cores", KEY_CORES, "LIST", 0,
+      "cores its threads are pinned to in turn, as 0,2-3 (default: all but the server's)", 2}},
+    {OPTIONS_FRAME,
+     {"switch-cores", KEY_SWITCH_CORES, "LIST", 0,
+      "cores of the server that is started (default: the first ones, one for each shard)", 2}},
+    {OPTIONS_SWITCH,
+     {"plaintext", KEY_PLAINTEXT, NULL, 0, "connect unencrypted, to the switch's plaintext listener", 2}},
+    {OPTIONS_ADMIN,
+     {"admin", KEY_ADMIN, "SOCKET", 0, "admin socket of a running switch (default: start one for the run)",
+      2}},
+    {OPTIONS_SWITCH,
+     {"switch-shards", KEY_SWITCH_SHARDS, "N", 0, "shards of the switch that is started (default 1)", 2}},
+    {OPTIONS_SWITCH,
+     {"switch-option", KEY_SWITCH_OPTION, "NAME=VALUE", 0,
+      "a setting of the switch that is started; repeatable", 2}},
+    {OPTIONS_ONLY, {"only", KEY_ONLY, "LIST", 0, "names of servers, separated by commas (default: all)", 2}},
+    {OPTIONS_FRAME,
+     {"repeat", KEY_REPEAT, "N", 0, "runs; the table shows the median, the least and the most", 3}},
+    {OPTIONS_FRAME, {"json", KEY_JSON, "FILE", 0, "write figures, settings and machine to FILE", 3}},
+    {OPTIONS_FRAME, {"plot", KEY_PLOT, "FILE", 0, "draw the figures to FILE, an SVG, with gnuplot", 3}},
+};
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
 
 static uint32_t number(struct argp_state *state, const char *name, const char *text, uint32_t min,
                        uint32_t max) {
@@ -48,34 +88,61 @@ static uint32_t number(struct argp_state *state, const char *name, const char *t
     return (uint32_t)value;
 }
 
-/* 0,2-3 */
-static void parse_cores(struct argp_state *state, struct options *options, const char *text) {
-    const char *at = text;
-    while (*at) {
-        char *end;
-        unsigned long first = strtoul(at, &end, 10), last = first;
-        if (end != at && *end == '-') {
-            at = end + 1;
-            last = strtoul(at, &end, 10);
-        }
-        bool whole = end != at && (*end == 0 || (*end == ',' && end[1]));
-        if (!whole || last < first || last >= 1024 || options->core_count + last - first >= OPTIONS_CORES_MAX)
-            argp_error(state, "--cores is a list as 0,2-3 of at most %d cores, not '%s'", OPTIONS_CORES_MAX,
-                       text);
-        for (unsigned long core = first; core <= last; core++)
-            options->cores[options->core_count++] = (int)core;
-        at = *end ? end + 1 : end;
+static const char *cores(struct argp_state *state, const char *name, const char *text) {
+    cpu_set_t parsed;
+    if (pins_parse(text, &parsed) < 0)
+        argp_error(state, "--%s is a list of cores as 0,2-3, not '%s'", name, text);
+    return text;
+}
+
+static void parse_windows(struct argp_state *state, struct options *options, char *text) {
+    options->window_count = 0;
+    for (char *word; (word = strsep(&text, ","));) {
+        if (options->window_count == OPTIONS_WINDOWS_MAX)
+            argp_error(state, "--windows takes at most %d", OPTIONS_WINDOWS_MAX);
+        options->windows[options->window_count++] = number(state, "windows", word, 1, 65535);
     }
 }
 
-static error_t parse(int key, char *value, struct argp_state *state) {
+/* Kept as two words of ternd's command line: NAME in place, as --NAME in front of it would need room. */
+static void parse_switch_option(struct argp_state *state, struct options *options, const char *text) {
+    const char *equals = strchr(text, '=');
+    char *name = equals && equals != text ? malloc((size_t)(equals - text) + 3) : NULL;
+    if (!name || options->switch_option_count + 3 > OPTIONS_SWITCH_MAX)
+        argp_error(state, "--switch-option is NAME=VALUE, at most %d of them, not '%s'",
+                   (OPTIONS_SWITCH_MAX - 1) / 2, text);
+    else {
+        memcpy(name, "--", 2);
+        memcpy(name + 2, text, (size_t)(equals - text));
+        name[equals - text + 2] = 0;
+        for (char *at = name; *at; at++)
+            *at = *at == '_' ? '-' : *at;
+        options->switch_options[options->switch_option_count++] = name; /* until the program ends */
+        options->switch_options[options->switch_option_count++] = equals + 1;
+    }
+}
+
+static void check(struct argp_state *state, struct options *options) {
+    if (options->admin && (options->switch_shards || options->server_cores || options->switch_option_count))
+        argp_error(state,
+                   "--switch-shards, --switch-cores and --switch-option are for a switch of one's own, "
+                   "without --admin");
+    if (options->threads > options->pairs)
+        options->threads = options->pairs;
+}
+
+static error_t parse_load(int key, char *value, struct argp_state *state) {
     struct options *options = state->input;
     switch (key) {
     case KEY_PAIRS:
         options->pairs = number(state, "pairs", value, 1, 1000000);
+        options->has_pairs = true;
         return 0;
     case KEY_WINDOW:
         options->window = number(state, "window", value, 1, 65535);
+        return 0;
+    case KEY_WINDOWS:
+        parse_windows(state, options, value);
         return 0;
     case KEY_SIZE:
         options->size_bytes = number(state, "size", value, PAYLOAD_BYTES_MIN, FRAME_PAYLOAD_BYTES_MAX);
@@ -83,11 +150,28 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     case KEY_SECONDS:
         options->seconds = number(state, "seconds", value, 1, 86400);
         return 0;
+    case KEY_RATE:
+        options->rate = number(state, "rate", value, 1, 1000000000);
+        return 0;
     case KEY_THREADS:
         options->threads = number(state, "threads", value, 1, 64);
         return 0;
+    case KEY_CONNECTIONS:
+        options->connections = number(state, "connections", value, 1, 100000000);
+        return 0;
+    case KEY_MESSAGES:
+        options->messages = number(state, "messages", value, 1, 100000000);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static error_t parse(int key, char *value, struct argp_state *state) {
+    struct options *options = state->input;
+    switch (key) {
     case KEY_CORES:
-        parse_cores(state, options, value);
+        options->load_cores = cores(state, "cores", value);
         return 0;
     case KEY_ADMIN:
         options->admin = value;
@@ -98,36 +182,48 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     case KEY_JSON:
         options->json = value;
         return 0;
+    case KEY_PLOT:
+        options->plot = value;
+        return 0;
+    case KEY_ONLY:
+        options->only = value;
+        return 0;
+    case KEY_REPEAT:
+        options->repeat = number(state, "repeat", value, 1, REPORT_RUNS_MAX);
+        return 0;
     case KEY_SWITCH_SHARDS:
+        number(state, "switch-shards", value, 1, 64);
         options->switch_shards = value;
         return 0;
     case KEY_SWITCH_CORES:
-        options->switch_cores = value;
+        options->server_cores = cores(state, "switch-cores", value);
+        return 0;
+    case KEY_SWITCH_OPTION:
+        parse_switch_option(state, options, value);
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "'%s' is one word too many", value);
         return 0;
     case ARGP_KEY_END:
-        if (options->admin && (options->switch_shards || options->switch_cores))
-            argp_error(state,
-                       "--switch-shards and --switch-cores are for a switch of one's own, without --admin");
-        if (options->threads > options->pairs)
-            options->threads = options->pairs;
+        check(state, options);
         return 0;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_load(key, value, state);
     }
 }
 
-void options_parse(struct options *ret_options, int count, char **arguments) {
-    static const struct argp argp = {
-        .options = table,
-        .parser = parse,
-        .doc = "Pairs of devices send to each other, both ways, as much as the window allows, and check "
-               "that each message arrives once, whole and in order, and that each receipt comes."
-               "\vExit status: 0 all is there; 1 something is missing; 2 the command line is wrong; "
-               "3 the switch can not be reached.",
-    };
-    *ret_options = (struct options){.pairs = 500, .window = 8, .size_bytes = 200, .seconds = 5, .threads = 1};
-    argp_parse(&argp, count, arguments, 0, NULL, ret_options);
+void options_parse(struct options *options, uint32_t groups, const char *doc, int count, char **arguments) {
+    struct argp_option table[ROWS + 1] = {0};
+    uint32_t used = 0;
+    for (size_t i = 0; i < ROWS; i++) {
+        if (rows[i].group & groups)
+            table[used++] = rows[i].option;
+    }
+    char text[1024];
+    snprintf(text, sizeof(text),
+             "%s\vExit status: 0 all is there; 1 something is missing; 2 the command line is wrong; 3 the "
+             "server can not be reached.",
+             doc);
+    struct argp argp = {.options = table, .parser = parse, .doc = text};
+    argp_parse(&argp, count, arguments, 0, NULL, options);
 }

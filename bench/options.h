@@ -1,4 +1,4 @@
-/* bench/options.h: the options of `ternbench pairs`.
+/* bench/options.h: the options of ternbench's commands: one table, of which each command takes a part.
  *
  * Threads: the main thread.  Memory: texts are the command line's. */
 #ifndef TERN_BENCH_OPTIONS_H
@@ -7,20 +7,39 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define OPTIONS_CORES_MAX 64
+#define OPTIONS_SWITCH_MAX 33 /* words for the own switch, and the NULL at their end */
+#define OPTIONS_WINDOWS_MAX 8
 
-struct options {
-    const char *admin;         /* socket of a running switch; NULL: a switch of one's own */
-    const char *json;          /* file; NULL: none */
-    const char *switch_shards; /* of the own switch; NULL: its default */
-    const char *switch_cores;
-    bool plaintext; /* to the switch's unencrypted listener */
-    uint32_t pairs, window, size_bytes, seconds, threads;
-    uint32_t core_count; /* 0: not pinned */
-    int cores[OPTIONS_CORES_MAX];
+/* Groups of options. */
+enum options_group {
+    OPTIONS_FRAME = 1,    /* --json, --plot, --repeat: every command */
+    OPTIONS_LOAD = 2,     /* --pairs, --size, --seconds, --threads, the cores */
+    OPTIONS_WINDOW = 4,   /* --window, --rate */
+    OPTIONS_SWITCH = 8,   /* --switch-shards, --switch-option, --plaintext */
+    OPTIONS_ADMIN = 16,   /* --admin */
+    OPTIONS_WINDOWS = 32, /* --windows: several, one after the other */
+    OPTIONS_COUNT = 64,   /* --connections, --messages: how many of what the command is about */
+    OPTIONS_ONLY = 128    /* --only: some of the servers */
 };
 
-/* Ends the program with status 2 where the command line is wrong, with 0 after --help. */
-void options_parse(struct options *ret_options, int count, char **arguments);
+struct options {
+    const char *admin; /* socket of a running switch; NULL: a switch of one's own */
+    const char *json;  /* file; NULL: none */
+    const char *plot;
+    const char *only;                               /* names, separated by commas */
+    const char *switch_shards;                      /* of the own switch; NULL: 1 */
+    const char *switch_options[OPTIONS_SWITCH_MAX]; /* NAME=VALUE became --NAME and VALUE */
+    uint32_t switch_option_count;
+    const char *server_cores, *load_cores;
+    bool plaintext; /* to the switch's unencrypted listener */
+    bool has_pairs;
+    uint32_t pairs, window, size_bytes, seconds, threads, repeat, connections, messages;
+    uint32_t windows[OPTIONS_WINDOWS_MAX], window_count;
+    double rate;
+};
+
+/* groups: of enum options_group. doc: the command in a sentence. defaults: what stays where the command line
+ * says nothing. Ends the program with status 2 where the command line is wrong, with 0 after --help. */
+void options_parse(struct options *options, uint32_t groups, const char *doc, int count, char **arguments);
 
 #endif

@@ -84,9 +84,10 @@ static int find_ternd(char path[PATH_MAX]) {
 
 /* In the child: only calls that are safe after a fork. */
 __attribute__((noreturn)) static void become(const char *path, char *const arguments[],
-                                             char *const environment[], pid_t parent, int out, int log) {
+                                             char *const environment[], const cpu_set_t *only, pid_t parent,
+                                             int out, int log) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent)
+    if (getppid() != parent || (only && sched_setaffinity(0, sizeof(*only), only) < 0))
         _exit(127);
     if (setpgid(0, 0) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
         _exit(127); /* a group of its own: Ctrl-C is for ternbench, which ends the switch in order */
@@ -142,7 +143,7 @@ static int start(struct own_switch *own, const struct own_switch_setup *setup, c
     pid_t pid = out < 0 || log < 0 || !environment ? -1 : fork();
     int error = pid < 0 ? (out < 0 ? out : log < 0 ? log : environment ? -errno : -ENOMEM) : 0;
     if (pid == 0)
-        become(ternd, (char *const *)arguments, environment, parent, out, log);
+        become(ternd, (char *const *)arguments, environment, setup->only, parent, out, log);
     if (out >= 0)
         close(out);
     if (log >= 0)

@@ -9,6 +9,7 @@
 #ifndef TERN_BENCH_OWN_SWITCH_H
 #define TERN_BENCH_OWN_SWITCH_H
 
+#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -28,6 +29,7 @@ struct own_switch_setup {
     bool plaintext;             /* it takes unencrypted connections, too */
     const char *shards;         /* or NULL: the switch's default */
     const char *cores;          /* or NULL */
+    const cpu_set_t *only;      /* cores that its process is kept to, or NULL */
     const char *const *options; /* further ones of ternd; NULL at the end, or NULL */
     const char *crash;          /* value of TERN_CRASH (core/crash.h), or NULL */
 };

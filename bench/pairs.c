@@ -1,356 +1,146 @@
 #include "bench/pairs.h"
 
-#include <errno.h>
-#include <inttypes.h>
-#include <signal.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/random.h>
-#include <sys/resource.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "bench/admin.h"
-#include "bench/machine.h"
-#include "bench/options.h"
-#include "bench/own_switch.h"
-#include "bench/progress.h"
-#include "bench/result.h"
-#include "bench/worker.h"
+#include "bench/floor.h"
+#include "bench/trial.h"
 
-#define WARM_UP_NS UINT64_C(500000000)
-#define LINK_STALL_NS UINT64_C(20000000000) /* without a further device linked */
-#define WATCH_NS 10000000L
-#define DESCRIPTORS_SPARE 64 /* beside the sockets of the devices */
-#define PREFIX_BYTES 32
+static const double percents[] = {50, 90, 99, 99.9};
 
-struct pairs {
-    struct options options;
-    struct own_switch own;
-    struct admin admin;
-    struct load load;
-    struct worker_shared shared;
-    struct worker *workers;
-    uint32_t worker_count; /* inited */
-    uint32_t started;      /* whose threads run */
-    char prefix[PREFIX_BYTES];
-    uint32_t accounts_added;
-    struct tally tally;
-    struct result result;
-};
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number) {
-    (void)number;
-    interrupted = 1;
+struct options pairs_defaults(void) {
+    return (struct options){.pairs = 500,
+                            .window = 8,
+                            .windows = {1, 8, 64},
+                            .window_count = 3,
+                            .size_bytes = 200,
+                            .seconds = 5,
+                            .threads = 1,
+                            .repeat = 1};
 }
 
-/* --- setting up ----------------------------------------------------------------------------------------- */
-
-static int raise_descriptors(uint32_t pairs) {
-    rlim_t needed = (rlim_t)pairs * 2 + DESCRIPTORS_SPARE;
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return EXIT_MISSING;
-    struct rlimit raised = {.rlim_cur = limit.rlim_max > needed ? limit.rlim_max : needed};
-    raised.rlim_max = raised.rlim_cur;
-    if (setrlimit(RLIMIT_NOFILE, &raised) == 0 || limit.rlim_cur >= needed)
-        return EXIT_COMPLETE;
-    fprintf(stderr, "ternbench: %u pairs take %" PRIu64 " file descriptors, the limit is %" PRIu64 "\n",
-            pairs, (uint64_t)needed, (uint64_t)limit.rlim_max);
-    return EXIT_USAGE;
+int pairs_pins(const struct options *options, struct pins *ret_pins) {
+    uint32_t shards = options->switch_shards ? (uint32_t)strtoul(options->switch_shards, NULL, 10) : 1;
+    if (pins_choose(ret_pins, shards, options->server_cores, options->load_cores) < 0)
+        return EXIT_USAGE;
+    if (options->admin && !options->load_cores) /* where the switch runs is not ours to say */
+        ret_pins->is_pinned = false;
+    return EXIT_COMPLETE;
 }
 
-static int find_switch(struct pairs *pairs) {
-    const struct options *options = &pairs->options;
-    const char *path = options->admin;
-    if (!path) {
-        struct own_switch_setup setup = {.plaintext = options->plaintext,
-                                         .shards = options->switch_shards,
-                                         .cores = options->switch_cores};
-        progress_show(true, "starting a switch");
-        if (own_switch_open(&pairs->own, &setup, stderr) < 0)
-            return EXIT_UNREACHABLE;
-        path = pairs->own.admin;
+void pairs_settings(struct report *report, const struct options *options, const struct pins *pins) {
+    cJSON *settings = report->settings;
+    cJSON_AddNumberToObject(settings, "pairs", options->pairs);
+    cJSON_AddNumberToObject(settings, "size_bytes", options->size_bytes);
+    cJSON_AddNumberToObject(settings, "seconds", options->seconds);
+    cJSON_AddNumberToObject(settings, "threads", options->threads);
+    cJSON_AddStringToObject(settings, "server_cores", pins->is_pinned ? pins->server_text : "not pinned");
+    cJSON_AddStringToObject(settings, "load_cores", pins->is_pinned ? pins->load_text : "not pinned");
+    cJSON_AddStringToObject(settings, "switch_shards", options->switch_shards ? options->switch_shards : "1");
+    cJSON *list = cJSON_AddArrayToObject(settings, "switch_options");
+    for (uint32_t i = 0; i < options->switch_option_count; i++)
+        cJSON_AddItemToArray(list, cJSON_CreateString(options->switch_options[i]));
+}
+
+/* --- figures of one trial ------------------------------------------------------------------------------- */
+
+static void add_latency(struct figures *figures, const char *name, const struct histogram *histogram) {
+    for (size_t i = 0; i < sizeof(percents) / sizeof(percents[0]); i++)
+        figures_plot(figures, (double)histogram_percentile(histogram, percents[i]) / 1e3, "us",
+                     "latency_us.%s.p%g", name, percents[i]);
+    figures_add(figures, (double)histogram->max / 1e3, "us", "latency_us.%s.max", name);
+}
+
+static void add_stats(struct figures *figures, const struct trial *trial) {
+    if (!trial->has_stats || trial->messages_accepted <= 0)
+        return;
+    double messages = trial->messages_accepted;
+    figures_add(figures, trial->enters / messages, "", "switch_enters_per_message");
+    figures_add(figures, trial->payload_copies / messages, "", "switch_payload_copies_per_message");
+    figures_add(figures, 100 * trial->messages_spilled / messages, "%", "switch_messages_to_disk");
+    figures_add(figures, trial->records_sealed / messages, "", "switch_records_sealed_per_message");
+}
+
+static void fill(struct figures *figures, const struct trial *trial) {
+    const struct tally *tally = &trial->tally;
+    figures_add(figures, trial_messages_per_s(trial), "1/s", "messages_per_s");
+    figures_add(figures, (double)tally->sent, "", "messages");
+    add_latency(figures, "receive", &tally->to_receive);
+    add_latency(figures, "sent", &tally->to_sent);
+    add_latency(figures, "delivered", &tally->to_delivered);
+    if (trial->server_cpu_ns != TRIAL_CPU_UNKNOWN && trial->measured_seconds > 0) {
+        figures_add(figures, (double)trial->server_cpu_ns / trial->measured_seconds / 1e7, "% of a core",
+                    "server_cpu");
+        figures_add(figures, trial_cpu_us(trial), "us", "server_cpu_us_per_message");
     }
-    if (admin_open(&pairs->admin, path) == 0)
-        return EXIT_COMPLETE;
-    progress_clear();
-    fprintf(stderr, "ternbench: %s\n", pairs->admin.error);
-    return EXIT_UNREACHABLE;
+    if (trial->bench_cpu_ns != TRIAL_CPU_UNKNOWN && trial->measured_seconds > 0) {
+        figures_add(figures, (double)trial->bench_cpu_ns / trial->measured_seconds / 1e7, "% of a core",
+                    "load_cpu");
+        figures_add(figures, (double)trial->bench_cpu_ns / 1e3 / (double)tally->measured, "us",
+                    "load_cpu_us_per_message");
+    }
+    add_stats(figures, trial);
+    figures_add(figures, trial->link_seconds, "s", "login_s");
+    if (tally->refused)
+        figures_add(figures, (double)tally->refused, "", "refused_for_the_moment");
 }
 
-static struct end *end_at(struct pairs *pairs, uint32_t index) {
-    struct worker *worker = pairs->workers;
-    while (index >= worker->end_count) {
-        index -= worker->end_count;
-        worker++;
-    }
-    return &worker->ends[index];
-}
+/* --- the commands --------------------------------------------------------------------------------------- */
 
-static int add_accounts(struct pairs *pairs) {
-    uint32_t wanted = pairs->options.pairs * 2;
-    struct admin_account *accounts = calloc(ADMIN_ACCOUNTS_MAX, sizeof(*accounts));
-    struct admin_switch found = {0};
-    int error = accounts ? 0 : -ENOMEM;
-    while (!error && pairs->accounts_added < wanted && !interrupted) {
-        uint32_t left = wanted - pairs->accounts_added;
-        uint32_t count = left < ADMIN_ACCOUNTS_MAX ? left : ADMIN_ACCOUNTS_MAX;
-        progress_show(false, "adding accounts: %u of %u", pairs->accounts_added, wanted);
-        char prefix[PREFIX_BYTES + 16]; /* the switch counts from 1 within a request */
-        snprintf(prefix, sizeof(prefix), "%s%u-", pairs->prefix, pairs->accounts_added / ADMIN_ACCOUNTS_MAX);
-        error = admin_accounts_add(&pairs->admin, prefix, count, accounts, &found);
-        for (uint32_t i = 0; !error && i < count; i++) {
-            struct end *end = end_at(pairs, pairs->accounts_added + i);
-            end->account = accounts[i].account;
-            memcpy(end->code, accounts[i].code, FRAME_CODE_BYTES);
-        }
-        if (!error)
-            pairs->accounts_added += count;
-    }
-    free(accounts);
-    if (error) {
-        progress_clear();
-        fprintf(stderr, "ternbench: %s\n", pairs->admin.error[0] ? pairs->admin.error : strerror(-error));
-        return error == -EPROTO || error == -ENOMEM ? EXIT_MISSING : EXIT_UNREACHABLE;
-    }
-    struct load *load = &pairs->load;
-    memcpy(load->server_key, found.key, NOISE_KEY_BYTES);
-    load->address = found.address;
-    load->address_bytes = found.address_bytes;
-    if (!load->plaintext)
-        return EXIT_COMPLETE;
-    load->address = found.plaintext;
-    load->address_bytes = found.plaintext_bytes;
-    if (found.plaintext_bytes)
-        return EXIT_COMPLETE;
-    progress_clear();
-    fprintf(stderr,
-            "ternbench: the switch takes no unencrypted connections (its setting plaintext_listen)\n");
-    return EXIT_UNREACHABLE;
-}
-
-static int create_workers(struct pairs *pairs) {
-    const struct options *options = &pairs->options;
-    pairs->workers = calloc(options->threads, sizeof(*pairs->workers));
-    uint32_t first = 0;
-    for (uint32_t i = 0; pairs->workers && i < options->threads; i++) {
-        uint32_t count = (options->pairs - first) / (options->threads - i);
-        int core = options->core_count ? options->cores[i % options->core_count] : -1;
-        if (worker_init(&pairs->workers[i], &pairs->shared, first, count, core) < 0)
-            break;
-        pairs->worker_count++;
-        first += count;
-    }
-    if (pairs->worker_count == options->threads)
-        return EXIT_COMPLETE;
-    fprintf(stderr, "ternbench: no memory for %u pairs\n", options->pairs);
-    return EXIT_MISSING;
-}
-
-/* --- the run -------------------------------------------------------------------------------------------- */
-
-struct watch {
-    uint32_t linked;
-    uint64_t completed;
-    bool all_over, one_over;
-};
-
-static struct watch look(const struct pairs *pairs) {
-    struct watch watch = {.all_over = true};
-    for (uint32_t i = 0; i < pairs->started; i++) {
-        const struct worker *worker = &pairs->workers[i];
-        watch.linked += atomic_load_explicit(&worker->linked, memory_order_relaxed);
-        watch.completed +=
-            atomic_load_explicit(&worker->completed, memory_order_relaxed); /* both only to show */
-        bool over = atomic_load(&worker->over);
-        watch.all_over &= over;
-        watch.one_over |= over;
-    }
-    return watch;
-}
-
-static void wait_a_moment(void) {
-    nanosleep(&(struct timespec){.tv_nsec = WATCH_NS}, NULL);
-}
-
-/* True when every device is welcome. */
-static bool wait_linked(struct pairs *pairs) {
-    uint32_t wanted = pairs->options.pairs * 2, before = 0;
-    uint64_t from_ns = end_clock_ns(), progress_ns = from_ns;
-    while (!interrupted) {
-        struct watch watch = look(pairs);
-        uint64_t now_ns = end_clock_ns();
-        pairs->result.link_seconds = (double)(now_ns - from_ns) / 1e9;
-        if (watch.linked == wanted || watch.one_over)
-            return watch.linked == wanted;
-        if (watch.linked != before)
-            progress_ns = now_ns;
-        before = watch.linked;
-        if (now_ns - progress_ns > LINK_STALL_NS) {
-            tally_fail(&pairs->tally, "only %u of %u devices could link", watch.linked, wanted);
-            return false;
-        }
-        progress_show(false, "linking devices: %u of %u", watch.linked, wanted);
-        wait_a_moment();
-    }
-    return false;
-}
-
-static void read_cpu(const struct pairs *pairs, uint64_t *ret_bench_ns, uint64_t *ret_switch_ns) {
-    struct timespec used;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    *ret_bench_ns = (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
-    if (machine_cpu_ns(pairs->admin.switch_pid, ret_switch_ns) < 0)
-        *ret_switch_ns = RESULT_CPU_UNKNOWN;
-}
-
-/* Until the workers are through; the processors' time is taken where the measured time begins and ends. */
-static void watch_load(struct pairs *pairs) {
-    struct load *load = &pairs->load;
-    uint64_t bench_ns = 0, switch_ns = RESULT_CPU_UNKNOWN, shown = 0,
-             shown_ns = load->measure_from_ns - WARM_UP_NS;
-    bool measuring = false, measured = false;
-    double rate = 0;
-    while (!interrupted) {
-        struct watch watch = look(pairs);
-        uint64_t now_ns = end_clock_ns();
-        if (!measuring && now_ns >= load->measure_from_ns) {
-            measuring = true;
-            read_cpu(pairs, &bench_ns, &switch_ns);
-        }
-        if (!measured && now_ns >= load->measure_to_ns) {
-            measured = true;
-            uint64_t bench_after_ns, switch_after_ns;
-            read_cpu(pairs, &bench_after_ns, &switch_after_ns);
-            pairs->result.bench_cpu_ns = bench_after_ns - bench_ns;
-            if (switch_ns != RESULT_CPU_UNKNOWN && switch_after_ns != RESULT_CPU_UNKNOWN)
-                pairs->result.switch_cpu_ns = switch_after_ns - switch_ns;
-        }
-        if (watch.all_over)
-            return;
-        if (now_ns - shown_ns > 1000000000u) { /* a rate of less than a second would flicker */
-            rate = (double)(watch.completed - shown) * 1e9 / (double)(now_ns - shown_ns);
-            shown = watch.completed;
-            shown_ns = now_ns;
-        }
-        double left = now_ns < load->measure_to_ns ? (double)(load->measure_to_ns - now_ns) / 1e9 : 0;
-        progress_show(false, "%" PRIu64 " messages, %.0f a second, %.0f s left", watch.completed, rate, left);
-        wait_a_moment();
-    }
-}
-
-static void run_load(struct pairs *pairs) {
-    struct load *load = &pairs->load;
-    for (; pairs->started < pairs->options.threads; pairs->started++) {
-        int error = worker_start(&pairs->workers[pairs->started]);
-        if (error) {
-            tally_fail(&pairs->tally, "no thread: %s", strerror(-error));
-            break;
-        }
-    }
-    if (pairs->started == pairs->options.threads && wait_linked(pairs)) {
-        load->measure_from_ns = end_clock_ns() + WARM_UP_NS;
-        load->measure_to_ns = load->measure_from_ns + pairs->options.seconds * UINT64_C(1000000000);
-        /* Pairs with the acquire in worker.c: the times are there for whoever sees PHASE_RUN. A worker may
-         * have failed meanwhile; its PHASE_STOP stays. */
-        int linking = PHASE_LINK;
-        atomic_compare_exchange_strong_explicit(&pairs->shared.phase, &linking, PHASE_RUN,
-                                                memory_order_release, memory_order_relaxed);
-        watch_load(pairs);
-        uint64_t now_ns = end_clock_ns(), to_ns = now_ns < load->measure_to_ns ? now_ns : load->measure_to_ns;
-        if (to_ns > load->measure_from_ns)
-            pairs->result.measured_seconds = (double)(to_ns - load->measure_from_ns) / 1e9;
-    }
-    pairs->result.stopped = interrupted;
-    atomic_store(&pairs->shared.phase, PHASE_STOP);
-    for (uint32_t i = 0; i < pairs->started; i++) {
-        worker_join(&pairs->workers[i]);
-        tally_merge(&pairs->tally, &pairs->workers[i].tally);
-    }
-}
-
-static int report(struct pairs *pairs) {
-    struct result *result = &pairs->result;
-    bool complete = result_is_complete(result);
-    progress_clear();
-    if (pairs->tally.sent)
-        result_print_table(result, stdout);
-    fflush(stdout);
-    if (!complete)
-        result_print_missing(result, stderr);
-    int error = pairs->options.json ? result_write_json(result, pairs->options.json) : 0;
-    if (error) {
-        fprintf(stderr, "ternbench: %s: %s\n", pairs->options.json, strerror(-error));
-        return EXIT_MISSING;
-    }
-    if (pairs->tally.failed && pairs->tally.unreachable)
-        return EXIT_UNREACHABLE;
-    return complete ? EXIT_COMPLETE : EXIT_MISSING;
-}
-
-/* --- the whole ------------------------------------------------------------------------------------------ */
-
-static int run(struct pairs *pairs) {
-    int status = raise_descriptors(pairs->options.pairs);
-    if (!status)
-        status = create_workers(pairs);
-    if (!status)
-        status = find_switch(pairs);
-    if (!status)
-        status = add_accounts(pairs);
+static int repeat(const char *name, const struct server_kind *kind, const struct options *options, int count,
+                  char **arguments) {
+    static struct trial trial; /* three histograms and more: too large for a stack */
+    static struct figures figures;
+    struct report report;
+    struct pins pins;
+    int status = pairs_pins(options, &pins);
     if (status)
         return status;
-    run_load(pairs);
-    return report(pairs);
-}
-
-/* In the order in which they lean on each other: connections, accounts, switch. */
-static int clean_up(struct pairs *pairs, int status) {
-    for (uint32_t i = 0; i < pairs->worker_count; i++)
-        worker_fini(&pairs->workers[i]);
-    free(pairs->workers);
-    if (pairs->options.admin && pairs->accounts_added &&
-        admin_accounts_remove(&pairs->admin, pairs->prefix) < 0)
-        fprintf(stderr, "ternbench: %u accounts %s* stay behind: %s\n", pairs->accounts_added, pairs->prefix,
-                pairs->admin.error);
-    admin_close(&pairs->admin);
-    if (own_switch_close(&pairs->own, stderr) < 0 && !status)
-        status = EXIT_MISSING;
-    progress_clear();
-    return status;
+    report_open(&report, name, count, arguments);
+    pairs_settings(&report, options, &pins);
+    cJSON_AddNumberToObject(report.settings, "window", options->window);
+    cJSON_AddNumberToObject(report.settings, "rate_per_s", options->rate);
+    cJSON_AddBoolToObject(report.settings, "encrypted", !kind->plaintext && kind->wire->confirms);
+    cJSON_AddBoolToObject(report.settings, "own_switch", !options->admin);
+    cJSON_AddStringToObject(report.settings, "server", kind->settings);
+    char rate[64] = "";
+    if (options->rate > 0)
+        snprintf(rate, sizeof(rate), ", %.0f messages/s offered", options->rate);
+    snprintf(report.title, sizeof(report.title),
+             "%s: %u pairs, both ways, window %u, %u bytes%s, %u s; server on core %s, load on %s",
+             kind->name, options->pairs, options->window, options->size_bytes, rate, options->seconds,
+             pins.is_pinned ? pins.server_text : "any", pins.is_pinned ? pins.load_text : "any");
+    trial_catch_signals();
+    for (uint32_t i = 0; i < options->repeat && !status; i++) {
+        status = trial_run(&trial, kind, options, &pins);
+        figures.count = 0;
+        fill(&figures, &trial);
+        if (trial.tally.sent)
+            report_add(&report, &figures, status == EXIT_COMPLETE);
+    }
+    report.is_complete &= status == EXIT_COMPLETE;
+    int error = report_close(&report, options->json, options->plot);
+    return status ? status : error ? EXIT_MISSING : EXIT_COMPLETE;
 }
 
 int pairs_run(int count, char **arguments) {
-    static struct pairs pairs; /* three histograms and more: too large for a stack */
-    options_parse(&pairs.options, count, arguments);
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    uint32_t name = 0;
-    if (getrandom(&pairs.load.seed, sizeof(pairs.load.seed), 0) < 0 || getrandom(&name, sizeof(name), 0) < 0)
-        return EXIT_MISSING;
-    snprintf(pairs.prefix, sizeof(pairs.prefix), "bench-%08x-", name);
-    const struct options *options = &pairs.options;
-    pairs.load.pairs = options->pairs;
-    pairs.load.window = options->window;
-    pairs.load.size_bytes = options->size_bytes;
-    pairs.load.plaintext = options->plaintext;
-    pairs.shared.load = &pairs.load;
-    pairs.admin.fd = -1;
-    tally_init(&pairs.tally);
-    pairs.result = (struct result){
-        .load = &pairs.load,
-        .tally = &pairs.tally,
-        .threads = options->threads,
-        .own_switch = !options->admin,
-        .switch_shards = options->switch_shards,
-        .seconds = options->seconds,
-        .bench_cpu_ns = RESULT_CPU_UNKNOWN,
-        .switch_cpu_ns = RESULT_CPU_UNKNOWN,
-    };
-    return clean_up(&pairs, run(&pairs));
+    struct options options = pairs_defaults();
+    options_parse(
+        &options, OPTIONS_FRAME | OPTIONS_LOAD | OPTIONS_WINDOW | OPTIONS_SWITCH | OPTIONS_ADMIN,
+        "Pairs of devices send to each other, both ways, as much as the window and the rate allow, and "
+        "check that each message arrives once, whole and in order, and that each receipt comes.",
+        count, arguments);
+    return repeat("pairs", options.plaintext ? &server_tern_plaintext : &server_tern, &options, count,
+                  arguments);
+}
+
+int floor_run(int count, char **arguments) {
+    struct options options = pairs_defaults();
+    options_parse(
+        &options, OPTIONS_FRAME | OPTIONS_LOAD | OPTIONS_WINDOW,
+        "The load of `ternbench pairs` on a bare io_uring relay, which parses, encrypts, routes and keeps "
+        "nothing: the least that any TCP relay must do.",
+        count, arguments);
+    return repeat("floor", &server_floor, &options, count, arguments);
 }

@@ -1,8 +1,8 @@
-/* bench/worker.h: a thread of ternbench with its share of the pairs: it links them all at once, then sends
- * and receives until the time is over and everything is settled.
+/* bench/worker.h: a thread of ternbench: it drives a share of the pairs through one io_uring, checks and
+ * counts. Every turn takes all that arrived, then lets each end that has something to say send once.
  *
- * Threads: the main thread inits, starts, joins and finis; it reads the [atomic] fields while the worker
- * runs. Memory: the caller's array of workers; the ends are the worker's. */
+ * Threads: created and joined by the main thread, which reads the atomics while it runs.  Memory: the
+ * caller's array of workers; the ends and the ring are the worker's. */
 #ifndef TERN_BENCH_WORKER_H
 #define TERN_BENCH_WORKER_H
 
@@ -22,13 +22,17 @@ struct worker_shared {
     _Atomic int phase;
 };
 
+struct ring;
+struct bufring;
+
 struct worker {
     struct worker_shared *shared;
     struct end *ends; /* two of each pair, one after the other */
     uint32_t end_count;
     int core; /* to be pinned to; -1: none */
-    int epoll_fd;
     pthread_t thread;
+    struct ring *ring;
+    struct bufring *bufs;
     struct tally tally;         /* the main thread's after worker_join */
     _Atomic uint32_t linked;    /* [atomic: worker -> main] ends that are welcome */
     _Atomic uint64_t completed; /* [atomic: worker -> main] messages with both ticks */
@@ -36,7 +40,12 @@ struct worker {
     bool sending;
     uint32_t opened;
     uint32_t linking;
-    uint8_t *space;
+    struct end **marked; /* ends to be asked for output at the end of this turn */
+    uint32_t marked_count;
+    uint64_t
+        due_round; /* with a rate: ends before due_end have this many messages due, the others one less */
+    uint32_t due_end;
+    uint64_t enters; /* system calls of the ring */
 };
 
 /* Pairs first_pair .. first_pair + pair_count - 1. 0 or negative errno. */

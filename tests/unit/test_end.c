@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/wire_tern.h"
 #include "bench/worker.h"
 #include "core/bytes.h"
 #include "core/hello.h"
@@ -212,7 +213,8 @@ static void turn(void) {
 /* Links the pair, runs it and leaves its tally in rig.worker. */
 static const struct tally *run(enum fault fault) {
     rig.fault = fault;
-    rig.load = (struct load){.pairs = 1, .window = 4, .size_bytes = 100, .plaintext = true, .seed = 99};
+    rig.load = (struct load){
+        .wire = &wire_tern, .pairs = 1, .window = 4, .size_bytes = 100, .plaintext = true, .seed = 99};
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     rig.load.address_bytes = sizeof(address);
     rig.listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -230,9 +232,9 @@ static const struct tally *run(enum fault fault) {
     rig.load.measure_from_ns = end_clock_ns();
     rig.load.measure_to_ns = rig.load.measure_from_ns + RUN_NS;
     atomic_store(&rig.shared.phase, PHASE_RUN);
-    /* Half a second is enough for what is on its way; what is missing then would be waited for ten seconds.
-     */
-    uint64_t until_ns = rig.load.measure_to_ns + 500000000u;
+    /* Two seconds are enough for what is on its way, on a busy machine, too; what is missing then would be
+     * waited for ten seconds. */
+    uint64_t until_ns = rig.load.measure_to_ns + 2000000000u;
     while (!atomic_load(&rig.worker.over) && end_clock_ns() < until_ns)
         turn();
     atomic_store(&rig.shared.phase, PHASE_STOP);

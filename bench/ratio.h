@@ -1,0 +1,10 @@
+/* bench/ratio.h: `ternbench ratio` and `ternbench peers`: the switch and others on the same work, in turn.
+ *
+ * Threads: the main thread; the load runs in the workers'.  Memory: none stays. */
+#ifndef TERN_BENCH_RATIO_H
+#define TERN_BENCH_RATIO_H
+
+/* arguments[0] is the name for messages. Returns the exit status. */
+int ratio_run(int count, char **arguments);
+
+#endif
