@@ -51,6 +51,7 @@ struct rig {
     bool refused, repeated;
     uint8_t kept[1024]; /* the message that is swapped with the next */
     size_t kept_bytes;
+    struct side *kept_for;
     struct load load;
     struct worker_shared shared;
     struct worker worker;
@@ -86,6 +87,7 @@ static bool deliver(struct side *to, struct frame *frame, bool fault) {
     if (fault && rig.fault == FAULT_SWAP) {
         memcpy(rig.kept, frame->bytes, frame->frame_bytes);
         rig.kept_bytes = frame->frame_bytes;
+        rig.kept_for = to;
         return false;
     }
     bool goes_out = !fault || rig.fault != FAULT_LOSE;
@@ -93,9 +95,10 @@ static bool deliver(struct side *to, struct frame *frame, bool fault) {
         put(to, frame->bytes, frame->frame_bytes);
     if (fault && rig.fault == FAULT_DOUBLE)
         put(to, frame->bytes, frame->frame_bytes);
-    if (rig.kept_bytes)
+    if (rig.kept_bytes && to == rig.kept_for) {
         put(to, rig.kept, rig.kept_bytes);
-    rig.kept_bytes = 0;
+        rig.kept_bytes = 0;
+    }
     return goes_out;
 }
 
