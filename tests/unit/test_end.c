@@ -309,7 +309,7 @@ Test(end, what_is_refused_for_the_moment_is_sent_again_in_order) {
     const struct tally *tally = run(FAULT_REFUSE);
     cr_assert_not(tally->failed, "%s", tally->problem);
     cr_assert(tally_is_settled(tally));
-    cr_assert_eq(tally->refused, 4);
+    cr_assert_geq(tally->refused, 4); /* more where it was refused before the window was full */
     cr_assert_geq(tally->resent, 4);
     worker_fini(&rig.worker);
 }
