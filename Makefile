@@ -206,7 +206,7 @@ bench: deps ## measure pairs of devices against a throwaway switch
 	@$(ROOT)/tools/dev/bench $(BUILD)
 
 # -- Testing -------------------------------------------------------------------------------------------------------
-.PHONY: test test-programs sim mutants lint layers fuzz format compile-commands
+.PHONY: test test-programs sim mutants test-kernel torture lint layers fuzz format compile-commands
 CLANG ?= clang
 flavour = $(MAKE) BUILD=$(BUILD)/$(1) FLAVOUR=$(1)
 have_fuzzer = $(and $(fuzz_tests),$(shell command -v $(CLANG)))
@@ -241,6 +241,15 @@ layers: deps-test ## check which folder includes which
 fuzz: deps-test ## run each fuzz target for SECONDS (10)
 	@+$(call flavour,fuzz) CC=$(CLANG) fuzz-programs
 	@$(ROOT)/tools/dev/fuzz $(BUILD)/fuzz $(SECONDS)
+
+torture: deps-test ## a minute of kills, power cuts, failing disks, bad networks, tiny everything: KILL_SECONDS=N (25)
+	@$(MAKE) programs $(BUILD)/disk_shim.so
+	@+$(call flavour,torture) $(BUILD)/torture/ternd $(BUILD)/torture/ternbench
+	@KILL_SECONDS=$(KILL_SECONDS) $(ROOT)/tools/dev/torture $(BUILD)
+
+test-kernel: deps ## short system tests inside Debian 12's kernel 6.1, in qemu
+	@$(MAKE) programs
+	@$(ROOT)/tools/dev/test-kernel $(BUILD)
 
 format: ## rewrite our files as .clang-format says
 	@$(ROOT)/tools/dev/format

@@ -370,6 +370,7 @@ static int report(struct torture *torture) {
     struct torture_result *result = &torture->result;
     const struct torture_fleet *fleet = &torture->fleet;
     result->interrupted = interrupted;
+    result->devices_crashed = fleet->crashed;
     result->devices_killed = fleet->killed;
     result->devices_stopped = fleet->stopped;
     result->devices_left = fleet->left;

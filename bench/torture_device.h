@@ -42,6 +42,7 @@ struct torture_device {
     uint32_t account; /* index */
     pid_t pid;        /* 0: does not run */
     bool is_stopped;  /* SIGSTOP */
+    uint32_t crash;   /* of the client's points, from 0; CRASH_CLIENT_COUNT: none */
     uint64_t due_ms;  /* when it goes on, or is started again */
     struct uri uri;
     char home[PATH_MAX];

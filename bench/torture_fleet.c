@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -14,6 +15,7 @@
 #include "bench/progress.h"
 #include "tools/client/client.h"
 
+#define CRASH_PART 3       /* one start in so many has a crash point */
 #define STRIKE_MS_MAX 80   /* between two strikes */
 #define AWAY_MS_MAX 300    /* before it comes back */
 #define STALLED_MS_MAX 700 /* while it is stopped */
@@ -53,8 +55,30 @@ uint32_t torture_fleet_chance(struct torture_fleet *fleet, uint32_t below) {
     return (uint32_t)(fleet->random >> 32) % below;
 }
 
+#define X(name, passes, moment) {#name, passes},
+static const struct {
+    const char *name;
+    uint32_t passes;
+} points[] = {CRASH_CLIENT_POINTS(X)};
+#undef X
+
+/* Some of them end at a point of the client, while everything works. */
+static void choose_crash(struct torture_fleet *fleet, struct torture_device *device, char *text,
+                         size_t bytes) {
+    device->crash = CRASH_CLIENT_COUNT;
+    text[0] = 0;
+    if (!crash_points_there() || atomic_load(&fleet->shared->phase) != TORTURE_RUN ||
+        torture_fleet_chance(fleet, CRASH_PART))
+        return;
+    device->crash = torture_fleet_chance(fleet, CRASH_CLIENT_COUNT);
+    snprintf(text, bytes, "%s:%u", points[device->crash].name,
+             1 + torture_fleet_chance(fleet, points[device->crash].passes));
+}
+
 static void start(struct torture_fleet *fleet, struct torture_device *device) {
     uint64_t seed = fleet->random + device->index * UINT64_C(0x9E3779B97F4A7C15) + client_now_ms();
+    char crash[64];
+    choose_crash(fleet, device, crash, sizeof(crash));
     pid_t parent = getpid(), pid = fork();
     if (pid < 0) {
         torture_check_wrong(fleet->check, "no process for a device: %s", strerror(errno));
@@ -65,6 +89,7 @@ static void start(struct torture_fleet *fleet, struct torture_device *device) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (getppid() != parent)
             _exit(1);
+        setenv("TERN_CRASH", crash, 1);
         torture_device_run(fleet->shared, device, seed);
     }
     device->pid = pid;
@@ -101,6 +126,10 @@ static void reap(struct torture_fleet *fleet, struct torture_device *device) {
     struct torture_status *shared = &fleet->shared->status[device->index];
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return;
+    if (device->crash < CRASH_CLIENT_COUNT && WIFEXITED(status) && WEXITSTATUS(status) == CRASH_STATUS) {
+        fleet->crashed[device->crash]++;
+        return;
+    }
     torture_check_wrong(fleet->check, "device %u of %s ended (wait status %d): %s", device->index,
                         device->uri.name, status,
                         shared->problem[0] ? shared->problem : "it does not say why");

@@ -9,12 +9,14 @@
 
 #include "bench/torture_check.h"
 #include "bench/torture_device.h"
+#include "core/crash.h"
 
 struct torture_fleet {
     struct torture_shared *shared;
     struct torture_device devices[TORTURE_DEVICES_MAX];
     uint32_t count;
     uint32_t killed, stopped, left;
+    uint32_t crashed[CRASH_CLIENT_COUNT]; /* ended at this point of the client */
     uint64_t random;
     uint64_t strike_ms; /* when the next of them is struck */
     struct torture_check *check;

@@ -9,7 +9,7 @@
 #include "core/version.h"
 
 #define X(name, passes, moment) {#name, moment},
-static const struct { const char *name, *moment; } points[] = {CRASH_POINTS(X)};
+static const struct { const char *name, *moment; } points[] = {CRASH_POINTS(X) CRASH_CLIENT_POINTS(X)};
 #undef X
 
 uint32_t torture_result_kills(const struct torture_result *result) {
@@ -37,8 +37,11 @@ void torture_report_print(const struct torture_result *result, FILE *out) {
                 points[i].moment);
     fprintf(out, "  %-16s %5u %12s  %s\n\n", "at random", result->killed, "",
             crash_points_there() ? "any, those not reached included" : "any; this build has no crash points");
-    fprintf(out, "  devices killed %u, stopped for a while %u, sent away %u\n\n", result->devices_killed,
-            result->devices_stopped, result->devices_left);
+    for (size_t i = 0; crash_points_there() && i < CRASH_CLIENT_COUNT; i++)
+        fprintf(out, "  %-20s %5u devices  %s\n", points[CRASH_CLIENT_FIRST + i].name,
+                result->devices_crashed[i], points[CRASH_CLIENT_FIRST + i].moment);
+    fprintf(out, "  devices killed at random %u, stopped for a while %u, sent away %u\n\n",
+            result->devices_killed, result->devices_stopped, result->devices_left);
 #define X(name, help) fprintf(out, "  %-12s %9" PRIu64 "  %s\n", #name, result->check.name, help);
     TORTURE_COUNTS(X)
 #undef X
@@ -97,6 +100,9 @@ static cJSON *as_json(const struct torture_result *result) {
     for (size_t i = 0; crash_points_there() && i < CRASH_POINT_COUNT; i++)
         cJSON_AddNumberToObject(kills, points[i].name, result->killed_at[i]);
     cJSON_AddNumberToObject(kills, "random", result->killed);
+    cJSON *crashes = cJSON_AddObjectToObject(results, "devices_crashed_at");
+    for (size_t i = 0; crash_points_there() && i < CRASH_CLIENT_COUNT; i++)
+        cJSON_AddNumberToObject(crashes, points[CRASH_CLIENT_FIRST + i].name, result->devices_crashed[i]);
     cJSON_AddNumberToObject(results, "devices_killed", result->devices_killed);
     cJSON_AddNumberToObject(results, "devices_stopped", result->devices_stopped);
     cJSON_AddNumberToObject(results, "devices_left", result->devices_left);

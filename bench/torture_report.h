@@ -19,6 +19,7 @@ struct torture_result {
     uint32_t
         not_reached[CRASH_POINT_COUNT]; /* the point was not passed often enough: killed at some moment */
     uint32_t killed;                    /* at random moments, those included */
+    const uint32_t *devices_crashed;    /* [CRASH_CLIENT_COUNT] */
     uint32_t devices_killed, devices_stopped, devices_left;
     uint32_t device_count, account_count;
     uint64_t entries_left, records; /* in queues at the end; records of the store that were verified */

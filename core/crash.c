@@ -8,7 +8,7 @@ _Static_assert(CRASH_POINT_COUNT > 0, "the points");
 #include <string.h>
 
 #define X(name, passes, moment) #name,
-static const char *const names[] = {CRASH_POINTS(X)};
+static const char *const names[] = {CRASH_POINTS(X) CRASH_CLIENT_POINTS(X)};
 #undef X
 
 /* The environment is the same all the time; who asks it first or twice finds the same. */

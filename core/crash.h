@@ -30,11 +30,24 @@
     X(after_move, 4, "it has arrived there")                                                                 \
     X(before_load, 1, "the switch starts and is about to read how far each queue goes")                      \
     X(after_load, 1, "it knows how far each queue goes, and takes no connections yet")                       \
-    X(before_number, 1, "an account or device is about to get its number, in its transaction")               \
-    X(after_number, 1, "the number is taken, not committed")
+    X(before_number, 4, "an account or device is about to get its number, in its transaction")               \
+    X(after_number, 4, "the number is taken, not committed")
+
+/* The same of a client. */
+#define CRASH_CLIENT_POINTS(X)                                                                               \
+    X(client_before_commit, 100, "a turn's messages, marks or reserved numbers are about to be committed")   \
+    X(client_after_commit, 100, "they are committed, nobody knows")                                          \
+    X(client_before_ack, 50, "items are safe, and about to be acknowledged")                                 \
+    X(client_after_send, 100, "bytes were given to the socket")
 
 #define X(name, passes, moment) CRASH_##name,
-enum crash_point { CRASH_POINTS(X) CRASH_POINT_COUNT };
+enum crash_point {
+    CRASH_POINTS(X) CRASH_POINT_COUNT,
+    CRASH_CLIENT_FIRST = CRASH_POINT_COUNT,
+    CRASH_CLIENT_BEFORE = CRASH_CLIENT_FIRST - 1,
+    CRASH_CLIENT_POINTS(X) CRASH_POINT_END
+};
+#define CRASH_CLIENT_COUNT (CRASH_POINT_END - CRASH_CLIENT_FIRST)
 #undef X
 
 #ifdef TERN_CRASH_POINTS

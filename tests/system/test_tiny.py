@@ -26,6 +26,7 @@ TINY = {
     "store_environments": 2,
 }
 SECONDS = os.environ.get("TERN_TINY_SECONDS", "1")
+BURSTS = 12 * int(SECONDS)
 
 
 def pairs(world, switch, *arguments):
@@ -103,7 +104,7 @@ class Everyone:
 def devices_that_come_and_go_get_every_byte(world):
     switch = world.switch(shards=3, **TINY)
     everyone = Everyone(switch, 6)
-    for burst in range(24):
+    for burst in range(BURSTS):
         at = burst % 6
         if everyone.sessions[at] is None:
             everyone.sessions[at] = wire.Session(everyone.devices[at], seconds=60)

@@ -5,7 +5,7 @@ import os
 
 from harness import RELEASE, Process, check, check_equal, main, test
 
-KILLS = os.environ.get("TERN_KILLS", "8")
+KILLS = os.environ.get("TERN_KILLS", "6")
 
 
 def torture(world, *arguments):

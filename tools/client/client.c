@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/crash.h"
 #include "core/reason.h"
 #include "tools/client/dial.h"
 #include "tools/client/holder.h"
@@ -284,6 +285,7 @@ static int write_output(struct client *client) {
         if (sent < 0)
             return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         engine_sent(client->engine, (size_t)sent);
+        crash_point(client_after_send);
     }
     return 0;
 }

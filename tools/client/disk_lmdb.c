@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/crash.h"
 #include "tools/client/disk.h"
 
 #define DISK_FILE_MODE 0600
@@ -136,7 +137,9 @@ static void close_cursor(struct disk *disk) {
 
 int disk_commit(struct disk *disk) {
     close_cursor(disk);
+    crash_point(client_before_commit);
     int code = mdb_txn_commit(disk->txn);
+    crash_point(client_after_commit);
     disk->txn = NULL;
     return translate(code);
 }

@@ -4,6 +4,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "core/crash.h"
 #include "core/mutant.h"
 #include "core/reason.h"
 #include "tools/client/asking.h"
@@ -336,6 +337,7 @@ static int commit(struct engine *engine) {
     }
     if (error || engine->items == engine->items_acked)
         return error;
+    crash_point(client_before_ack);
     uint8_t out[FRAME_SMALL_BYTES_MAX];
     error = peer_put(engine->peer, out, frame_write_ack(out, engine->items));
     if (!error)
