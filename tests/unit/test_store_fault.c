@@ -84,3 +84,20 @@ Test(store_fault, full_disk_refuses_puts_and_heals) {
     rig_close(&rig);
     rig_remove(&rig);
 }
+
+Test(store_fault, a_delete_that_a_full_disk_refused_is_done_when_there_is_room) {
+    struct rig rig;
+    rig_make(&rig);
+    rig_start(&rig);
+    for (uint64_t seq = 1; seq <= 3; seq++)
+        cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = seq}), 0);
+    write_error = ENOSPC;
+    rig_delete(&rig, 5, 1, 1, 2);
+    cr_assert_eq(rig_count(&rig, 5, 1), 3);
+    write_error = 0;
+    for (uint32_t waited_ms = 0; waited_ms < RIG_WAIT_MS && rig_count(&rig, 5, 1) != 1; waited_ms += 10)
+        usleep(10000);
+    cr_assert_eq(rig_count(&rig, 5, 1), 1);
+    rig_close(&rig);
+    rig_remove(&rig);
+}
