@@ -146,7 +146,6 @@ enum request_kind {
     REQUEST_FETCH,   /* in: account, device_number, first; out: entries[] up to value of them, paged in */
     REQUEST_PURGE,   /* in: account, device_number, first, last; out: entries[] */
     REQUEST_EXPIRED, /* store -> shard: account, device_number, entries[]; returned as done */
-    REQUEST_CHECK,   /* out: value = records read, text = first fault, status -EUCLEAN where damaged */
     REQUEST_BACKUP,  /* in: text = folder that must not exist */
     /* admin -> shard */
     REQUEST_APPLY_ACCOUNT, /* in: account_record, devices: put into the shard's tables, or change what is

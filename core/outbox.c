@@ -261,6 +261,7 @@ static int drain_one(struct shard *shard, struct device *device, uint64_t limit,
     if (error == -EUCLEAN) {
         port_log("queue_entry_damaged account=%llu device=%u seq=%llu",
                  (unsigned long long)device->account->number, device->number, (unsigned long long)view.seq);
+        stats_add(shard->stats->entries_damaged, 1);
         outbox->drain_next = view.seq + 1;
         return 0;
     }

@@ -25,6 +25,7 @@
     X(messages_memory_only, counter, "messages discharged at every target without touching the disk")        \
     X(messages_spilled, counter, "messages handed to the store, per target device")                          \
     X(messages_drained, counter, "queue entries sent to their device")                                       \
+    X(entries_damaged, counter, "queue entries that were found damaged and left out")                        \
     X(messages_expired, counter, "messages expired or purged undelivered")                                   \
     X(messages_in_memory, gauge, "messages held in memory")                                                  \
     X(payload_copies, counter, "payloads copied in user space beyond seal and open")                         \

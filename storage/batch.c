@@ -21,9 +21,8 @@ static void take_one(struct environment *environment, const struct note *note, u
     }
     if (note->kind != NOTE_PUT && note->kind != NOTE_DELETE && note->kind != NOTE_REQUEST)
         return;
-    if (note->kind == NOTE_REQUEST &&
-        (note->request->kind == REQUEST_CHECK || note->request->kind == REQUEST_BACKUP)) {
-        check_start(environment, note->request, from);
+    if (note->kind == NOTE_REQUEST && note->request->kind == REQUEST_BACKUP) {
+        backup_start(environment, note->request, from);
         return;
     }
     batch->items[batch->count++] = (struct batch_item){.note = *note, .from = from};

@@ -1,210 +1,311 @@
-/* Check and backup: long walks over the whole store, in a thread of their own while the store goes on
- * committing. */
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
+#include "storage/check.h"
 
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/account.h"
+#include "core/bytes.h"
+#include "storage/census.h"
 #include "storage/environment.h"
 #include "storage/folder.h"
-#include "storage/server_key.h"
+#include "storage/pages.h"
 
-#define CHECK_SLICE 1024 /* records per snapshot: a long one would keep freed pages from being used again */
-#define READERS_COPY 8
 #define PATH_BYTES 512
+#define SNAPSHOT_MS 1000
+#define LOOK_RECORDS 1024 /* at the clock, every so many */
+#define STOPPED 1
+#define PURGE_S 1 /* what a removed account leaves is deleted within this time */
 
-static const char *kind_name(uint8_t kind) {
-    static const char *const names[] = {"record of unknown kind",
-                                        "store record",
-                                        "account counter",
-                                        "account",
-                                        "name",
-                                        "device",
-                                        "block",
-                                        "link code",
-                                        "queue entry"};
-    return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : names[0];
+struct check {
+    const char *folder;
+    uint32_t count; /* environments */
+    bool live;      /* a switch uses the store meanwhile */
+    void (*found)(void *context, const struct check_finding *finding);
+    void *context;
+    struct check_result result;
+    struct census census;
+    struct value_meta first; /* of environment 0 */
+    bool has_first;
+    uint64_t counter; /* 0: not come to */
+    /* Of the walk that is going on: */
+    uint32_t environment;
+    bool has_meta;
+    struct value_key at; /* the next snapshot goes on here */
+    uint64_t until_ms;
+};
+
+/* --- findings ------------------------------------------------------------------------------------------- */
+
+static void find(struct check *check, struct map_view key, const char *what) {
+    struct check_finding finding = {.environment = check->environment};
+    describe_key(key, finding.where, sizeof(finding.where));
+    snprintf(finding.what, sizeof(finding.what), "%s", what);
+    check->result.findings++;
+    check->found(check->context, &finding);
 }
 
-static void describe_fault(char *text, size_t text_bytes, uint32_t index, struct map_view key, int fault) {
-    struct value_place place = {0};
-    const char *what = fault == -EPROTO ? "is of a newer version" : "is damaged";
-    const char *kind = kind_name(key.bytes > 0 ? key.at[0] : 0);
-    if (value_key_read(key, &place))
-        snprintf(text, text_bytes, "environment %u: %s of account %llu, device %u, number %llu %s", index,
-                 kind, (unsigned long long)place.account, place.device, (unsigned long long)place.seq, what);
-    else
-        snprintf(text, text_bytes, "environment %u: %s %s", index, kind, what);
+__attribute__((format(printf, 2, 3))) static void find_file(struct check *check, const char *format, ...) {
+    struct check_finding finding = {.environment = check->environment};
+    va_list arguments;
+    snprintf(finding.where, sizeof(finding.where), "env-%u/" PAGES_FILE, check->environment);
+    va_start(arguments, format);
+    vsnprintf(finding.what, sizeof(finding.what), format, arguments);
+    va_end(arguments);
+    check->result.findings++;
+    check->found(check->context, &finding);
 }
 
-/* One snapshot's worth. 0: there is more, *at says where; -ENOENT: the end. */
-static int check_slice(struct map_cursor *cursor, uint32_t index, struct value_key *at,
-                       struct request *request) {
-    struct map_view key, value;
-    int error = map_seek(cursor, value_key_view(at), &key, &value);
-    for (uint32_t i = 0; i < CHECK_SLICE && error == 0; i++) {
-        int fault = value_check(key, value);
-        if (fault && request->status == 0) {
-            describe_fault(request->text, sizeof(request->text), index, key, fault);
-            request->status = -EUCLEAN;
-        }
-        request->value++;
-        error = map_next(cursor, &key, &value);
+static int found_fault(void *context, const struct pages_fault *fault) {
+    struct check *check = context;
+    struct check_finding finding = {.environment = check->environment};
+    char from[DESCRIBE_BYTES] = "the first record", to[DESCRIBE_BYTES] = "the last";
+    if (fault->from.used)
+        describe_key(value_key_view(&fault->from), from, sizeof(from));
+    if (fault->to.used)
+        describe_key(value_key_view(&fault->to), to, sizeof(to));
+    snprintf(finding.where, sizeof(finding.where), "page %llu of env-%u/" PAGES_FILE,
+             (unsigned long long)fault->page, check->environment);
+    int used =
+        snprintf(finding.what, sizeof(finding.what), "%s; it hides what lies from %s ", fault->what, from);
+    if (used > 0 && (size_t)used < sizeof(finding.what))
+        snprintf(finding.what + used, sizeof(finding.what) - (size_t)used, "up to %s", to);
+    check->result.findings++;
+    check->found(check->context, &finding);
+    return 0;
+}
+
+/* --- one record ----------------------------------------------------------------------------------------- */
+
+static void check_meta(struct check *check, struct map_view key, struct map_view value) {
+    struct value_meta meta;
+    (void)value_read_meta(key, value, &meta); /* it is whole */
+    check->has_meta = true;
+    if (!check->has_first)
+        check->first = meta;
+    check->has_first = true;
+    if (meta.format > STORE_FORMAT)
+        find(check, key, "is of a newer version of tern");
+    if (meta.store_id != check->first.store_id || meta.index != check->environment ||
+        meta.environments != check->count)
+        find(check, key, "is of another store");
+}
+
+static int check_queue(struct check *check, struct map_view key) {
+    struct value_place place;
+    (void)value_key_read(key, &place); /* value_check has read it */
+    if ((uint32_t)(account_hash(place.account) >> 32) % check->count != check->environment)
+        find(check, key, "lies in an environment where nobody looks for it");
+    return census_add_queue(&check->census, check->environment, place.account, place.device);
+}
+
+static int check_directory(struct check *check, struct map_view key, struct map_view value) {
+    struct account_record account;
+    struct device_record device;
+    uint64_t number;
+    const char *fault = NULL;
+    int error = 0;
+    switch (key.at[0]) {
+    case VALUE_COUNTER:
+        (void)value_read_number(key, value, VALUE_COUNTER, &check->counter);
+        break;
+    case VALUE_ACCOUNT:
+        (void)value_read_account(key, value, &account);
+        error = census_add_account(&check->census, &account);
+        break;
+    case VALUE_NAME:
+        (void)value_read_number(key, value, VALUE_NAME, &number);
+        fault = census_judge_name(&check->census, (const char *)key.at + 1, key.bytes - 1, number);
+        break;
+    case VALUE_DEVICE:
+        (void)value_read_device(key, value, &device);
+        fault = census_judge_device(&check->census, &device);
+        error = census_add_device(&check->census, &device);
+        break;
+    default: /* blocks and codes */
+        if (!census_find_account(&check->census, bytes_get64_be(key.at + 1)))
+            fault = "belongs to an account that is not there";
+        break;
     }
-    if (error == 0)
-        *at = value_key_copy(key);
+    if (fault)
+        find(check, key, fault);
     return error;
 }
 
-static int check_environment(const struct environment *environment, struct request *request) {
-    struct map_txn *txn;
-    struct map_cursor *cursor;
-    struct value_key at = {.bytes = {0}, .used = 1};
-    int error = map_begin_read(environment->map, &txn);
-    if (error)
-        return error;
-    error = map_cursor_open(txn, &cursor);
-    if (error) {
-        map_abort(txn);
-        return error;
+static int check_record(struct check *check, struct map_view key, struct map_view value) {
+    int fault = value_check(key, value);
+    check->result.records++;
+    if (fault) {
+        find(check, key, fault == -EPROTO ? "is of a newer version of tern" : "is damaged");
+        return 0;
     }
-    while ((error = check_slice(cursor, environment->index, &at, request)) == 0) {
-        map_rest(txn);
-        error = map_renew(txn);
-        if (error == 0)
-            error = map_cursor_renew(cursor);
-        if (error)
-            break;
-    }
-    map_cursor_close(cursor);
-    map_abort(txn);
-    return error == -ENOENT ? 0 : error;
-}
-
-static void run_check(struct store *store, struct request *request) {
-    request->value = 0;
-    request->status = 0;
-    request->text[0] = '\0';
-    for (uint32_t i = 0; i < store->count; i++) {
-        int error = check_environment(&store->environments[i], request);
-        if (error == 0)
-            continue;
-        request->status = error;
-        snprintf(request->text, sizeof(request->text), "environment %u can't be read: %s", i,
-                 strerror(-error));
-        return;
-    }
-}
-
-/* A store that was restored must not link devices by codes that were given out, and maybe used, after the
- * backup. */
-static int void_codes(struct map *map) {
-    struct value_key front = value_key_single(VALUE_CODE);
-    struct map_txn *txn;
-    struct map_cursor *cursor;
-    struct map_view key, value;
-    int error = map_begin(map, &txn);
-    if (error)
-        return error;
-    error = map_cursor_open(txn, &cursor);
-    if (error) {
-        map_abort(txn);
-        return error;
-    }
-    error = map_seek(cursor, value_key_view(&front), &key, &value);
-    while (error == 0 && value_key_starts(key, &front)) {
-        error = map_cursor_delete(cursor);
-        if (error == 0)
-            error = map_next(cursor, &key, &value);
-    }
-    map_cursor_close(cursor);
-    if (error && error != -ENOENT) {
-        map_abort(txn);
-        return error;
-    }
-    return map_commit(txn);
-}
-
-static int copy_environment(const struct environment *environment, const char *folder) {
-    char path[PATH_BYTES];
-    struct map *copy;
-    folder_environment_path(folder, environment->index, path, sizeof(path));
-    int error = folder_make(path);
-    if (error == 0)
-        error = map_copy(environment->map, path);
-    if (error)
-        return error;
-    error = map_open(path, environment->store->setup.config->map_bytes, READERS_COPY, &copy);
-    if (error)
-        return error;
-    error = void_codes(copy);
-    map_close(copy);
-    if (error == 0)
-        error = folder_sync_file(path, "data.mdb");
-    return error ? error : folder_sync(path);
-}
-
-/* The directory last: every account that has a queue in the copy is in it too, unless it was removed
- * meanwhile. */
-static void run_backup(struct store *store, struct request *request) {
-    char folder[sizeof(request->text)];
-    snprintf(folder, sizeof(folder), "%s", request->text);
-    request->value = 0;
-    int error = folder_environments(folder);
-    if (error > 0)
-        error = -EEXIST;
-    if (error == 0)
-        error = folder_make(folder);
-    if (error == 0)
-        error = server_key_write(folder, store->secret);
-    for (uint32_t i = store->count; i-- > 0 && error == 0;) {
-        error = copy_environment(&store->environments[i], folder);
-        request->value++;
-    }
-    if (error == 0)
-        error = folder_sync(folder);
-    request->status = error;
-    if (error)
-        snprintf(request->text, sizeof(request->text), "the backup failed: %s", strerror(-error));
-}
-
-static void *helper_main(void *context) {
-    struct helper *helper = context;
-    struct store *store = helper->environment->store;
-    pthread_setname_np(pthread_self(), "store-helper");
-    if (helper->request->kind == REQUEST_CHECK)
-        run_check(store, helper->request);
+    if (key.at[0] == VALUE_META)
+        check_meta(check, key, value);
+    else if (key.at[0] == VALUE_QUEUE)
+        return check_queue(check, key);
+    else if (check->environment == 0)
+        return check_directory(check, key, value);
     else
-        run_backup(store, helper->request);
-    atomic_store(&helper->state, HELPER_DONE);
-    store_ring(store, helper->environment->party);
-    return NULL;
+        find(check, key, "lies in an environment where nobody looks for it");
+    return 0;
 }
 
-void check_start(struct environment *environment, struct request *request, uint32_t from) {
-    struct helper *helper = &environment->helper;
-    request->text[sizeof(request->text) - 1] = '\0';
-    if (atomic_load(&helper->state) != HELPER_IDLE) {
-        snprintf(request->text, sizeof(request->text), "a check or backup is running");
-        batch_answer(environment, request, from, -EBUSY);
-        return;
+/* --- walks ---------------------------------------------------------------------------------------------- */
+
+static int directory_record(void *context, struct map_view key, struct map_view value, uint64_t page) {
+    (void)page;
+    return key.at[0] >= VALUE_QUEUE ? STOPPED : check_record(context, key, value);
+}
+
+static int queue_record(void *context, struct map_view key, struct map_view value, uint64_t page) {
+    struct check *check = context;
+    (void)page;
+    int error = check_record(check, key, value);
+    if (error || !check->live || check->result.records % LOOK_RECORDS || store_now_ms() < check->until_ms)
+        return error;
+    check->at = value_key_behind(key);
+    return STOPPED;
+}
+
+static void check_roots(struct check *check, const struct pages *pages) {
+    if (pages->root_count == 0)
+        find_file(check, "has no whole root: pages 0 and 1 are damaged");
+    else if (pages->root_count < PAGES_ROOTS)
+        find_file(check, "has one root only: page 0 or 1 is damaged");
+}
+
+/* One snapshot of an environment. */
+static int walk(struct check *check, int (*record)(void *, struct map_view, struct map_view, uint64_t)) {
+    char path[PATH_BYTES];
+    struct map_pin *pin = NULL;
+    struct pages pages;
+    struct pages_visitor visitor = {.record = record, .fault = found_fault, .context = check};
+    folder_environment_path(check->folder, check->environment, path, sizeof(path));
+    int error = check->live ? map_pin(path, &pin) : 0;
+    if (error == 0)
+        error = pages_open(path, &pages);
+    if (error == 0) {
+        if (record == queue_record && check->at.used == 1)
+            check_roots(check, &pages);
+        if (pages.root_count > 0)
+            error = pages_walk(&pages, &pages.roots[0], &check->at, &visitor);
+        pages_close(&pages);
     }
-    helper->environment = environment;
-    helper->request = request;
-    helper->from = from;
-    atomic_store(&helper->state, HELPER_RUNNING);
-    int error = -pthread_create(&helper->thread, NULL, helper_main, helper);
+    if (pin)
+        map_unpin(pin);
+    return error;
+}
+
+/* Of a switch that runs, a new snapshot each second. */
+static int walk_queues(struct check *check) {
+    int error = STOPPED;
+    check->at = value_key_single(VALUE_QUEUE);
+    while (error == STOPPED) {
+        check->until_ms = store_now_ms() + SNAPSHOT_MS;
+        error = walk(check, queue_record);
+    }
+    return error;
+}
+
+/* In one snapshot, so that its records fit one another. */
+static int walk_directory(struct check *check) {
+    static const struct value_key meta = {.bytes = {VALUE_META}, .used = 1};
+    check->at = (struct value_key){.used = 0};
+    check->has_meta = false;
+    int error = walk(check, directory_record);
+    if (error >= 0 && !check->has_meta)
+        find(check, value_key_view(&meta), "is missing");
+    return error == STOPPED ? 0 : error;
+}
+
+/* --- whether all fits ----------------------------------------------------------------------------------- */
+
+static int stop_here(void *context, struct map_view key, struct map_view value, uint64_t page) {
+    struct check *check = context;
+    (void)value;
+    (void)page;
+    check->at = value_key_copy(key);
+    return STOPPED;
+}
+
+/* Of a store in use, the queue may have been that of an account that was being removed. */
+static bool queue_is_gone(struct check *check, const struct value_key *first) {
+    if (!check->live)
+        return false;
+    sleep(PURGE_S);
+    check->at = *first;
+    struct value_key queue = *first;
+    queue.used = 11; /* kind, account, device */
+    return walk(check, stop_here) != STOPPED || !value_key_starts(value_key_view(&check->at), &queue);
+}
+
+static void check_queues_fit(struct check *check) {
+    for (size_t i = 0; i < check->census.queue_count; i++) {
+        const struct census_queue *queue = &check->census.queues[i];
+        struct value_key first = value_key_queue(queue->account, queue->device, 0);
+        if (census_has_device(&check->census, queue->account, queue->device))
+            continue;
+        check->environment = queue->environment;
+        if (!queue_is_gone(check, &first))
+            find(check, value_key_view(&first), "and those behind it wait for a device that is not there");
+    }
+}
+
+static void check_accounts_fit(struct check *check) {
+    const struct census *census = &check->census;
+    struct value_key counter = value_key_single(VALUE_COUNTER);
+    check->environment = 0;
+    for (size_t i = 0; i < census->account_count; i++) {
+        struct value_key key = value_key_account(VALUE_ACCOUNT, census->accounts[i].account);
+        if (!census->accounts[i].named)
+            find(check, value_key_view(&key), "has a name that does not lead to it");
+    }
+    uint64_t last = census->account_count ? census->accounts[census->account_count - 1].account : 0;
+    if (last > 0 && check->counter <= last)
+        find(check, value_key_view(&counter), "is missing, or would give a number out twice");
+}
+
+/* A file that can't be read is a finding, too; the others are read all the same. */
+static int check_environments(struct check *check, int (*walk_part)(struct check *check)) {
+    for (uint32_t i = 0; i < check->count; i++) {
+        check->environment = i;
+        int error = walk_part(check);
+        if (error == -ENOMEM)
+            return error;
+        if (error && walk_part == walk_queues)
+            find_file(check, "can't be read: %s", error == -EUCLEAN ? "it is too short" : strerror(-error));
+    }
+    return 0;
+}
+
+int check_store(const char *folder, void (*found)(void *context, const struct check_finding *finding),
+                void *context, struct check_result *ret_result, char *ret_error, size_t error_bytes) {
+    struct check check = {.folder = folder, .found = found, .context = context};
+    int count = folder_environments(folder);
+    if (count <= 0) {
+        snprintf(ret_error, error_bytes, count ? "%s: %s" : "there is no store in %s", folder,
+                 strerror(-count));
+        return count ? count : -ENOENT;
+    }
+    check.count = (uint32_t)count;
+    int lock_fd = folder_lock(folder);
+    check.live = lock_fd == -EBUSY;
+    /* Queues first: who got one in the meantime is in the directory by then. */
+    int error = check_environments(&check, walk_queues);
+    if (error == 0)
+        error = check_environments(&check, walk_directory);
     if (error) {
-        atomic_store(&helper->state, HELPER_IDLE);
-        batch_answer(environment, request, from, error);
+        snprintf(ret_error, error_bytes, "%s", strerror(-error));
+    } else {
+        check_queues_fit(&check);
+        check_accounts_fit(&check);
     }
-}
-
-void check_poll(struct environment *environment, bool wait) {
-    struct helper *helper = &environment->helper;
-    int state = atomic_load(&helper->state);
-    if (state == HELPER_IDLE || (state == HELPER_RUNNING && !wait))
-        return;
-    pthread_join(helper->thread, NULL);
-    atomic_store(&helper->state, HELPER_IDLE);
-    batch_answer(environment, helper->request, helper->from, helper->request->status);
+    *ret_result = check.result;
+    census_fini(&check.census);
+    if (lock_fd >= 0)
+        close(lock_fd);
+    return error;
 }

@@ -267,7 +267,7 @@ int directory_list(struct environment *environment, struct request *request) {
                         : value_read_account(key, value, record);
         if (error == 0 && by_name)
             error = directory_account(environment->snapshot, account, record);
-        /* A damaged record is for REQUEST_CHECK to report; the others are listed all the same. */
+        /* A damaged record is for a check to report; the others are listed all the same. */
         if (error == 0)
             request->count++;
         error = map_next(cursor, &key, &value);

@@ -217,12 +217,12 @@ bool expiry_paused(const struct environment *environment, uint64_t now_ms);
 void expiry_returned(struct environment *environment, struct request *request);
 void expiry_fini(struct environment *environment);
 
-/* storage/check.c ---------------------------------------------------------------------------------- */
+/* storage/backup.c --------------------------------------------------------------------------------- */
 
-/* Starts REQUEST_CHECK or REQUEST_BACKUP, which cover the whole store, in the helper thread. */
-void check_start(struct environment *environment, struct request *request, uint32_t from);
+/* Starts REQUEST_BACKUP, which covers the whole store, in the helper thread. */
+void backup_start(struct environment *environment, struct request *request, uint32_t from);
 /* Posts the answer where the helper is done; with `wait`, waits for it. */
-void check_poll(struct environment *environment, bool wait);
+void backup_poll(struct environment *environment, bool wait);
 
 /* storage/turn.c ----------------------------------------------------------------------------------- */
 

@@ -283,6 +283,37 @@ int map_readers_check(struct map *map) {
     return code ? translate(code) : dead;
 }
 
+struct map_pin {
+    MDB_env *env;
+    MDB_txn *txn;
+};
+
+int map_pin(const char *folder, struct map_pin **ret_pin) {
+    struct map_pin *pin = calloc(1, sizeof(*pin));
+    if (!pin)
+        return -ENOMEM;
+    int code = mdb_env_create(&pin->env);
+    if (code == 0) {
+        code = mdb_env_open(pin->env, folder, MDB_RDONLY | MDB_NOTLS, MAP_FILE_MODE);
+        if (code == 0)
+            code = mdb_txn_begin(pin->env, NULL, MDB_RDONLY, &pin->txn);
+        if (code)
+            mdb_env_close(pin->env);
+    }
+    if (code) {
+        free(pin);
+        return translate(code);
+    }
+    *ret_pin = pin;
+    return 0;
+}
+
+void map_unpin(struct map_pin *pin) {
+    mdb_txn_abort(pin->txn);
+    mdb_env_close(pin->env);
+    free(pin);
+}
+
 int map_copy(struct map *map, const char *folder) {
     return translate(mdb_env_copy2(map->env, folder, MDB_CP_COMPACT));
 }

@@ -77,6 +77,11 @@ int map_usage(struct map *map, struct map_usage *ret_usage);
 /* Clears readers of processes that are gone, which would keep pages from being used again; returns how
  * many. */
 int map_readers_check(struct map *map);
+/* Keeps the newest commit of a map that another process may be writing, and those after it, from losing pages
+ * to later ones: for who reads the file by other means. */
+struct map_pin;
+int map_pin(const char *folder, struct map_pin **ret_pin);
+void map_unpin(struct map_pin *pin);
 /* A compacted copy of the newest snapshot into a folder that exists, while writing goes on. */
 int map_copy(struct map *map, const char *folder);
 

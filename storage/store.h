@@ -5,8 +5,8 @@
  * codes, blocks) is in environment 0; queues are in the environment of their account, (account_hash >> 32) %
  * environments.
  *
- * REQUEST_CHECK and REQUEST_BACKUP cover all environments, whichever store thread gets them; they run beside
- * it, one at a time (-EBUSY). A backup has no link codes.
+ * REQUEST_BACKUP covers all environments, whichever store thread gets it; it runs beside it, one at a time
+ * (-EBUSY). A backup has no link codes.
  *
  * Threads: open, load, start, stop: one thread, no other yet. ring, status: any.  Memory: store_open's, freed
  * by store_close. */

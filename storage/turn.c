@@ -31,7 +31,7 @@ uint32_t turn_run(struct environment *environment, bool stopping) {
     uint32_t taken = batch_take(environment);
     if (taken > 0)
         batch_run(environment);
-    check_poll(environment, stopping && taken == 0);
+    backup_poll(environment, stopping && taken == 0);
     uint64_t now_ms = store_now_ms();
     deletes_turn(environment, now_ms);
     if (!stopping) {

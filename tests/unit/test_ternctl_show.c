@@ -186,7 +186,10 @@ Test(show, what_cannot_be_undone_says_what_it_did) {
 }
 
 Test(show, damage_and_a_busy_switch_have_their_exit_status) {
-    expect("store check", "{\"ok\":false,\"code\":\"damaged\",\"error\":\"x\"}\n", 6, "");
+    expect("store check",
+           "{\"ok\":false,\"code\":\"damaged\",\"error\":\"x\",\"findings\":[{\"environment\":1,"
+           "\"where\":\"account 5\",\"what\":\"is damaged\"}]}\n",
+           6, "environment 1: account 5 is damaged\n");
     expect("store backup /x", "{\"ok\":false,\"code\":\"busy\",\"error\":\"x\"}\n", 7, "");
 }
 

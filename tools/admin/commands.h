@@ -40,7 +40,8 @@
     X(STATS, "stats", "", "", "show every counter")                                                          \
     X(DRAIN, "drain", "", "", "stop accepting, send devices away, make everything safe and end")             \
     X(RELOAD, "reload", "", "", "read the configuration file again")                                         \
-    X(STORE_CHECK, "store", "check", "", "read every record of the store and verify it")                     \
+    X(STORE_CHECK, "store", "check", "[FOLDER]",                                                             \
+      "verify every record of the store; with FOLDER, of one that no switch need use")                       \
     X(STORE_BACKUP, "store", "backup", "FOLDER", "copy the store to a new folder while the switch runs")
 
 #define X(name, noun, verb, arguments, help) ADMIN_##name,

@@ -13,6 +13,7 @@
 
 #include "tools/ternctl/command_line.h"
 #include "tools/ternctl/manual.h"
+#include "tools/ternctl/offline.h"
 #include "tools/ternctl/show_account.h"
 #include "tools/ternctl/show_connection.h"
 #include "tools/ternctl/show_device.h"
@@ -116,6 +117,8 @@ static int fail_refused(const struct control *control, const cJSON *answer) {
     fprintf(stderr, "ternctl: %s\n", sentence[0] ? sentence : "the switch refused, and does not say why");
     if (control->line.json)
         print_json(answer);
+    else
+        show_switch_findings(stdout, answer);
     return control_status(answer_text(answer, "code"));
 }
 
@@ -227,7 +230,22 @@ static int run_open(struct control *control) {
     return status;
 }
 
+/* What ternd does without a switch, in our place. */
+static int run_offline(const struct control *control) {
+    const char *folder = answer_text(control->request, "folder");
+    const char *into = answer_text(control->request, "new_folder");
+    const char *const check[] = {"ternd", "--check-store", folder, NULL};
+    const char *const salvage[] = {"ternd", "--salvage-store", folder, "--into", into, NULL};
+    int error = offline_run(control->command->id == USAGE_SALVAGE ? salvage : check, control->line.json);
+    return fail(control, ADMIN_CODE_failed,
+                "ternd can't be started, neither from where ternctl is nor from "
+                "PATH: %s",
+                strerror(-error));
+}
+
 static int run(struct control *control) {
+    if (answer_text(control->request, "folder")[0] && control->command->id != ADMIN_STORE_BACKUP)
+        return run_offline(control);
     const char *searched = "",
                *path = control->line.admin ? control->line.admin : caller_default_path(&searched);
     if (caller_open(&control->caller, path, timeout_ms(control)) < 0)

@@ -28,6 +28,14 @@ int show_switch_check(const struct show *show, const cJSON *request, const cJSON
     return 0;
 }
 
+void show_switch_findings(FILE *out, const cJSON *answer) {
+    const cJSON *finding;
+    cJSON_ArrayForEach(finding, answer_list(answer, "findings")) {
+        fprintf(out, "environment %" PRIu64 ": %s %s\n", answer_number(finding, "environment"),
+                answer_text(finding, "where"), answer_text(finding, "what"));
+    }
+}
+
 int show_switch_backup(const struct show *show, const cJSON *request, const cJSON *answer) {
     (void)answer;
     fprintf(show->out, "the store is copied to %s\n", answer_text(request, "folder"));

@@ -14,7 +14,9 @@
 
 #define X(name, noun, verb, arguments, help) {ADMIN_##name, noun, verb, arguments, help},
 static const struct usage commands[USAGE_COUNT] = {
-    ADMIN_COMMANDS(X){USAGE_TOP, "top", "", "", "watch the rates, until Ctrl-C or as often as --count says"}};
+    ADMIN_COMMANDS(X){USAGE_TOP, "top", "", "", "watch the rates, until Ctrl-C or as often as --count says"},
+    {USAGE_SALVAGE, "store", "salvage", "FOLDER NEW-FOLDER",
+     "copy what is whole of a damaged store, which no switch uses, to a new one"}};
 #undef X
 
 __attribute__((format(printf, 3, 4))) static int fail(char *ret_error, size_t error_bytes, const char *format,
@@ -153,7 +155,8 @@ static int add_device(cJSON *request, const char *text, char *ret_error, size_t 
 }
 
 /* The switch runs in another folder than we do, so it gets the whole path. */
-static int add_folder(cJSON *request, const char *text, char *ret_error, size_t error_bytes) {
+static int add_folder(cJSON *request, const char *field, const char *text, char *ret_error,
+                      size_t error_bytes) {
     char here[PATH_MAX], whole[2 * PATH_MAX];
     if (text[0] == '\0')
         return fail(ret_error, error_bytes, "the folder's name is empty");
@@ -166,7 +169,7 @@ static int add_folder(cJSON *request, const char *text, char *ret_error, size_t 
                                : snprintf(whole, sizeof(whole), "%s/%s", here, text);
     if (bytes >= PATH_MAX)
         return fail(ret_error, error_bytes, "the folder's path is too long");
-    return cJSON_AddStringToObject(request, "folder", whole) ? 0 : -ENOMEM;
+    return cJSON_AddStringToObject(request, field, whole) ? 0 : -ENOMEM;
 }
 
 static int add_argument(cJSON *request, const char *kind, const char *text, char *ret_error,
@@ -175,8 +178,10 @@ static int add_argument(cJSON *request, const char *kind, const char *text, char
         return cJSON_AddStringToObject(request, "name", text) ? 0 : -ENOMEM;
     if (strcmp(kind, "DEVICE") == 0)
         return add_device(request, text, ret_error, error_bytes);
+    if (strcmp(kind, "NEW-FOLDER") == 0)
+        return add_folder(request, "new_folder", text, ret_error, error_bytes);
     must(strcmp(kind, "FOLDER") == 0); /* the table has no other */
-    return add_folder(request, text, ret_error, error_bytes);
+    return add_folder(request, "folder", text, ret_error, error_bytes);
 }
 
 /* The next word of a usage line: its kind, and whether it may be left out. Returns what follows, NULL at the

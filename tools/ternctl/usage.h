@@ -13,12 +13,12 @@
 #include "tools/admin/commands.h"
 
 /* Beyond the switch's commands: what ternctl makes of them by itself. */
-enum { USAGE_TOP = ADMIN_COMMAND_COUNT, USAGE_COUNT };
+enum { USAGE_TOP = ADMIN_COMMAND_COUNT, USAGE_SALVAGE, USAGE_COUNT };
 
 #define USAGE_NAME_BYTES 48
 
 struct usage {
-    unsigned id; /* enum admin_command, or USAGE_TOP */
+    unsigned id; /* enum admin_command, or one of the above */
     const char *noun;
     const char *verb;      /* empty: the noun says it all */
     const char *arguments; /* as in a usage line: NAME, NAME [DEVICE], FOLDER */

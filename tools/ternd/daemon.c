@@ -21,7 +21,8 @@
 #include "tools/ternd/reload.h"
 #include "tools/ternd/signals.h"
 
-#define KEPT_MS 1 /* notes wait for room in a lane: nobody rings when there is some */
+#define OWN_POLLED 3 /* descriptors beside the admin socket's */
+#define KEPT_MS 1    /* notes wait for room in a lane: nobody rings when there is some */
 #define PREDECESSOR_MS 2000
 #define PREDECESSOR_LOOK_MS 50
 #define LAST_ANSWERS_MS 500 /* for peers to take what the daemon says at its end */
@@ -178,6 +179,7 @@ int daemon_open(struct daemon *daemon, const struct options *options, const stru
 void daemon_close(struct daemon *daemon) {
     if (daemon->stores_run)
         store_stop(daemon->store);
+    checker_end(&daemon->checker);
     if (daemon->admin)
         admin_socket_close(daemon->admin);
     if (daemon->group)
@@ -225,30 +227,33 @@ static void take_signals(struct daemon *daemon) {
 }
 
 static void turn(struct daemon *daemon) {
-    struct pollfd set[2 + ADMIN_POLLED_MAX] = {{.fd = daemon->wake_fd, .events = POLLIN},
-                                               {.fd = daemon->signal_fd, .events = POLLIN}};
+    struct pollfd set[OWN_POLLED + ADMIN_POLLED_MAX] = {{.fd = daemon->wake_fd, .events = POLLIN},
+                                                        {.fd = daemon->signal_fd, .events = POLLIN}};
     take_notes(daemon);
     if (daemon->drained)
         return; /* nobody rings any more */
     admin_socket_run(daemon->admin);
     lanes_publish(daemon->lanes, daemon->party, ring, daemon);
-    size_t count = admin_socket_poll_set(daemon->admin, set + 2);
+    set[OWN_POLLED - 1] = (struct pollfd){.fd = checker_fd(&daemon->checker), .events = POLLIN};
+    size_t count = admin_socket_poll_set(daemon->admin, set + OWN_POLLED);
     int wait_ms = !lanes_may_sleep(daemon->lanes, daemon->party) ? 0
                   : lanes_kept(daemon->lanes, daemon->party) > 0 ? KEPT_MS
                                                                  : -1;
-    if (poll(set, count + 2, wait_ms) < 0)
+    if (poll(set, count + OWN_POLLED, wait_ms) < 0)
         count = 0; /* a signal */
     lanes_awake(daemon->lanes, daemon->party);
     uint64_t rings;
     ssize_t got = read(daemon->wake_fd, &rings, sizeof(rings));
     (void)got; /* non-blocking: often nobody rang */
     take_signals(daemon);
-    admin_socket_serve(daemon->admin, set + 2, count);
+    checker_serve(&daemon->checker);
+    admin_socket_serve(daemon->admin, set + OWN_POLLED, count);
 }
 
 static void say_goodbye(struct daemon *daemon) {
     uint64_t until_ms = daemon_now_ms() + LAST_ANSWERS_MS;
     struct pollfd set[ADMIN_POLLED_MAX];
+    checker_end(&daemon->checker);
     command_end_all(daemon);
     while (admin_socket_has_output(daemon->admin) && daemon_now_ms() < until_ms) {
         size_t count = admin_socket_poll_set(daemon->admin, set);

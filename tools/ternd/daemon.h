@@ -17,6 +17,7 @@
 #include "io/loop.h"
 #include "storage/store.h"
 #include "tools/ternd/admin_socket.h"
+#include "tools/ternd/checker.h"
 #include "tools/ternd/options.h"
 
 #define DAEMON_PATH_BYTES (CONFIG_TEXT_BYTES + 16)
@@ -42,6 +43,7 @@ struct daemon {
 
     struct command *commands; /* at work */
     struct asked *asked;      /* requests that are out */
+    struct checker checker;
 
     bool reloading;
     bool draining;

@@ -5,10 +5,12 @@
 
 #include "core/port.h"
 #include "core/version.h"
+#include "tools/ternd/check_tool.h"
 #include "tools/ternd/daemon.h"
 #include "tools/ternd/hints.h"
 #include "tools/ternd/notify.h"
 #include "tools/ternd/options.h"
+#include "tools/ternd/salvage_tool.h"
 
 #define SENTENCE_BYTES 1024
 
@@ -69,6 +71,12 @@ int main(int argc, char **argv) {
         status = print_sample();
     else if (options.mode == OPTIONS_MAN)
         status = options_print_manual() ? EXIT_FAILURE : 0;
+    else if (options.mode == OPTIONS_CHECK_STORE)
+        status = check_tool_run(options.folder, options.json);
+    else if (options.mode == OPTIONS_CHECK_STORE_WORKER)
+        status = check_tool_work(options.folder);
+    else if (options.mode == OPTIONS_SALVAGE_STORE)
+        status = salvage_tool_run(options.folder, options.into, options.json);
     else if (options_config(&options, &config, sentence, sizeof(sentence)))
         status = complain(sentence);
     else if (options.mode == OPTIONS_CHECK_CONFIG)

@@ -13,7 +13,18 @@
 #define OPTION_HELP_BYTES 512
 #define SENTENCE_BYTES 512
 
-enum { KEY_CONFIG = 0x1000, KEY_CHECK, KEY_SAMPLE, KEY_MAN, KEY_SETTING }; /* no letters: long options only */
+enum {
+    KEY_CONFIG = 0x1000,
+    KEY_CHECK,
+    KEY_SAMPLE,
+    KEY_MAN,
+    KEY_CHECK_STORE,
+    KEY_CHECK_STORE_WORKER,
+    KEY_SALVAGE_STORE,
+    KEY_INTO,
+    KEY_JSON,
+    KEY_SETTING
+}; /* no letters: long options only */
 
 /* --- the table as options ------------------------------------------------------------------------------- */
 
@@ -32,6 +43,13 @@ static const struct argp_option own_options[] = {
     {"check-config", KEY_CHECK, NULL, 0, "say whether the settings are right, and end", 1},
     {"sample-config", KEY_SAMPLE, NULL, 0, "print a configuration file with every default, and end", 1},
     {"man", KEY_MAN, NULL, 0, "print the manual page, and end", 1},
+    {"check-store", KEY_CHECK_STORE, "FOLDER", 0,
+     "read every record of the store in FOLDER, say what is wrong with it, and end", 1},
+    {"check-store-worker", KEY_CHECK_STORE_WORKER, "FOLDER", OPTION_HIDDEN, "what --check-store starts", 1},
+    {"salvage-store", KEY_SALVAGE_STORE, "FOLDER", 0,
+     "copy what is whole of the damaged store in FOLDER to a new one, and end", 1},
+    {"into", KEY_INTO, "FOLDER", 0, "with --salvage-store: the folder of the new store", 1},
+    {"json", KEY_JSON, NULL, 0, "with --check-store, --salvage-store: print one JSON object", 1},
     {NULL, 0, NULL, 0, "Settings, in the file with _ for -:", 2},
 };
 #define OWN_COUNT (sizeof(own_options) / sizeof(own_options[0]))
@@ -59,6 +77,12 @@ static void fill_options(struct argp_option *options) {
 
 /* --- reading -------------------------------------------------------------------------------------------- */
 
+static error_t take_folder(struct options *options, enum options_mode mode, const char *folder) {
+    options->mode = mode;
+    options->folder = folder;
+    return 0;
+}
+
 static error_t take_option(int key, char *argument, struct argp_state *state) {
     struct options *options = state->input;
     switch (key) {
@@ -73,6 +97,22 @@ static error_t take_option(int key, char *argument, struct argp_state *state) {
         return 0;
     case KEY_MAN:
         options->mode = OPTIONS_MAN;
+        return 0;
+    case KEY_CHECK_STORE:
+        return take_folder(options, OPTIONS_CHECK_STORE, argument);
+    case KEY_CHECK_STORE_WORKER:
+        return take_folder(options, OPTIONS_CHECK_STORE_WORKER, argument);
+    case KEY_SALVAGE_STORE:
+        return take_folder(options, OPTIONS_SALVAGE_STORE, argument);
+    case KEY_INTO:
+        options->into = argument;
+        return 0;
+    case KEY_JSON:
+        options->json = true;
+        return 0;
+    case ARGP_KEY_END:
+        if ((options->mode == OPTIONS_SALVAGE_STORE) != (options->into != NULL))
+            argp_error(state, "--salvage-store and --into go together");
         return 0;
     case ARGP_KEY_ARG:
         argp_error(state, "\"%s\" is no option", argument);
@@ -209,6 +249,8 @@ int options_print_manual(void) {
         return -ENOMEM;
     fputs(manual_front, stdout);
     for (const struct argp_option *option = own_options; option->name; option++) {
+        if (option->flags & OPTION_HIDDEN)
+            continue;
         printf(".TP\n.B ");
         for (const char *c = "--"; *c; c++)
             printf("\\%c", *c);

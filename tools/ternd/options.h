@@ -14,7 +14,15 @@
 
 #include "core/config.h"
 
-enum options_mode { OPTIONS_RUN, OPTIONS_CHECK_CONFIG, OPTIONS_SAMPLE_CONFIG, OPTIONS_MAN };
+enum options_mode {
+    OPTIONS_RUN,
+    OPTIONS_CHECK_CONFIG,
+    OPTIONS_SAMPLE_CONFIG,
+    OPTIONS_MAN,
+    OPTIONS_CHECK_STORE,
+    OPTIONS_CHECK_STORE_WORKER,
+    OPTIONS_SALVAGE_STORE
+};
 
 struct option_setting {
     const char *name; /* as in the table */
@@ -23,8 +31,11 @@ struct option_setting {
 
 struct options {
     enum options_mode mode;
-    const char *program;             /* argv[0] */
-    const char *file;                /* NULL: no configuration file */
+    const char *program; /* argv[0] */
+    const char *file;    /* NULL: no configuration file */
+    const char *folder;  /* of the store to check or to salvage */
+    const char *into;    /* the folder of the store that salvaging makes */
+    bool json;
     struct option_setting *settings; /* in the order given */
     uint32_t setting_count;
 };

@@ -6,31 +6,18 @@
 #include "tools/ternd/command.h"
 #include "tools/ternd/daemon.h"
 
+/* --- check ---------------------------------------------------------------------------------------------- */
+
+void command_STORE_CHECK(struct command *command) {
+    checker_start(&command->daemon->checker, command, command->daemon->config->data);
+}
+
+/* --- backup --------------------------------------------------------------------------------------------- */
+
 static void keep_answer(struct command *command, struct request *request) {
     command->count = request->value;
     snprintf(command->text, sizeof(command->text), "%s", request->text);
 }
-
-/* --- check ---------------------------------------------------------------------------------------------- */
-
-static void checked(struct command *command) {
-    if (command->status == -EUCLEAN) {
-        command_fail(command, ADMIN_CODE_damaged, "%s (%llu records read)", command->text,
-                     (unsigned long long)command->count);
-        return;
-    }
-    if (command_failed(command))
-        return;
-    cJSON_AddNumberToObject(command->answer, "records", (double)command->count);
-    command_done(command);
-}
-
-void command_STORE_CHECK(struct command *command) {
-    command_ask_directory(command, command_request(command, REQUEST_CHECK));
-    command_wait(command, keep_answer, checked);
-}
-
-/* --- backup --------------------------------------------------------------------------------------------- */
 
 static void backed_up(struct command *command) {
     switch (command->status) {
