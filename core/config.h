@@ -65,7 +65,8 @@
     N(map_bytes, 17179869184, 1048576, 17592186044416, I, "size limit of each store environment")            \
     N(map_reserve_percent, 10, 1, 50, I,                                                                     \
       "part of the map kept for deletes and receipts; new messages are refused beyond")                      \
-    N(queue_messages_max, 1000000, 1, 1000000000, R, "entries in one device's queue")                        \
+    N(queue_messages_max, 1000000, 1, 1000000000, R,                                                         \
+      "messages in one device's queue; receipts are not counted")                                            \
     N(expiry_sweep_s, 60, 1, 86400, R,                                                                       \
       "time in which the store looks once at every queue for what has expired")                              \
     N(clock_jump_ms, 60000, 1000, 86400000, R,                                                               \

@@ -97,15 +97,6 @@ static bool may_stay_in_memory(const struct shard *shard, const struct device *d
            outbox->count < shard->config.window_messages && outbox->bytes < shard->config.window_bytes;
 }
 
-/* As far as the outbox can tell: what waits on disk, what is on its way and what is not settled. The store
- * knows better, but where it refuses a put, all that follow in the lane are refused with it, whoever they are
- * for. */
-static bool queue_is_full(const struct shard *shard, const struct device *device) {
-    const struct outbox *outbox = &device->outbox;
-    uint64_t entries = outbox->queue_next - outbox->drain_next + outbox->unsettled_count + outbox->sent_count;
-    return entries >= shard->config.queue_messages_max;
-}
-
 static void push(struct shard *shard, struct device *device, struct outbox_item *item, bool memory) {
     item->device = device;
     outbox_append(&device->outbox, item);
@@ -120,10 +111,8 @@ void outbox_push_message(struct shard *shard, struct device *device, struct mess
     bool memory = may_stay_in_memory(shard, device);
     enum refusal refusal = REFUSAL_NONE;
     struct outbox_item *item = NULL;
-    if (!memory && queue_is_full(shard, device))
-        refusal = REFUSAL_QUEUE_FULL;
-    else if (!memory && !outbox_store_takes(shard, device))
-        refusal = shard->put_refusal[switch_environment(shard, device->account->number)];
+    if (!memory && !outbox_store_takes(shard, device))
+        refusal = outbox_put_refusal(shard, device);
     else if (!(item = outbox_item_take(shard)))
         refusal = REFUSAL_LIMIT;
     if (refusal != REFUSAL_NONE || !item) {

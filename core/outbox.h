@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "core/msg.h"
+#include "core/reason.h"
 
 struct device;
 struct shard;
@@ -61,6 +62,8 @@ struct outbox {
     uint64_t purge_from, purge_before; /* messages from .. before are purged: not sent any more */
     uint64_t purge_next;               /* the first of them the store was not asked for yet */
     uint64_t failed_from;              /* lowest seq that could not be put; 0: none */
+    uint64_t full_retry_ms;            /* the queue was full lately: no new puts before */
+    uint8_t put_refusal;               /* why the last put that failed did: enum refusal */
     uint32_t putting;                  /* puts out */
     uint32_t put_generation;           /* theirs */
     uint32_t unsettled_count;
@@ -121,8 +124,9 @@ void outbox_unsettled_unlink(struct outbox *outbox, struct outbox_item *item);
 void outbox_age_append(struct shard *shard, struct outbox_item *item);
 void outbox_age_unlink(struct shard *shard, struct outbox_item *item);
 void outbox_delete(struct shard *shard, uint64_t account, uint16_t device, uint64_t first, uint64_t last);
-/* True: the store is not known to refuse puts of this device just now. */
+/* True: the store is not known to refuse puts of this device just now. Else why it does. */
 bool outbox_store_takes(const struct shard *shard, const struct device *device);
+enum refusal outbox_put_refusal(const struct shard *shard, const struct device *device);
 /* True for a copy of what another device of the same account sent: nobody waits for its ticks. */
 bool outbox_is_copy(const struct device *device, const struct message_id *id);
 

@@ -6,10 +6,13 @@
  *
  * Threads: a shard's functions are called on that shard's thread.
  *
- * When a put fails: a store thread commits everything that waits in one transaction; where that fails, or a
- * limit is reached, every put of it comes back with a status. Order would break if a later put of the same
- * lane then succeeded, so a lane that had a failure refuses every put (-ECANCELED) whose generation is not
- * newer than the failed one's; the shard, having seen the failure, goes on with the next generation. */
+ * When a put fails: a store thread commits everything that waits in one transaction; where that fails, or the
+ * map is full, every put of it comes back with a status. Order would break if a later put of the same lane
+ * then succeeded, so a lane that had a failure refuses every put (-ECANCELED) whose generation is not newer
+ * than the failed one's; the shard, having seen the failure, goes on with the next generation.
+ *
+ * A queue that is full refuses a message, and nothing but that queue does: -EDQUOT for it and for every put
+ * of the queue with a higher seq, until the seq that was refused is put again. Receipts are always taken. */
 #ifndef TERN_CORE_PORT_H
 #define TERN_CORE_PORT_H
 

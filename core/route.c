@@ -229,12 +229,13 @@ static bool has_to_wait(const struct session *session, uint32_t target, uint32_t
         return true;
     if (target != shard->index && lanes_room(shard->lanes, shard->index, target) == 0)
         return true;
-    if (session->unticked < shard->config.unticked_max &&
-        shard->messages_out + shard->receipts_out + 2 * message_weight(frame_bytes) <=
-            shard->config.messages_max)
+    bool ticks_wait = session->unticked >= shard->config.unticked_max;
+    bool is_full = shard->messages_out + shard->receipts_out + 2 * message_weight(frame_bytes) >
+                   shard->config.messages_max;
+    if (!ticks_wait && !is_full)
         return false;
     *ret_refusal = REFUSAL_LIMIT;
-    return !store_refuses(shard);
+    return !store_refuses(shard) && !(is_full && shard->now_ms < shard->queue_full_retry_ms);
 }
 
 int route_accept(struct session *session, const struct frame *frame, struct buf *buf) {

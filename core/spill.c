@@ -18,7 +18,15 @@ bool outbox_store_takes(const struct shard *shard, const struct device *device) 
     uint32_t environment = switch_environment(shard, device->account->number);
     if (outbox->putting && outbox->put_generation != shard->put_generation[environment])
         return false;
-    return outbox->failed_from == 0 && shard->now_ms >= shard->put_retry_ms[environment];
+    return outbox->failed_from == 0 && shard->now_ms >= outbox->full_retry_ms &&
+           shard->now_ms >= shard->put_retry_ms[environment];
+}
+
+enum refusal outbox_put_refusal(const struct shard *shard, const struct device *device) {
+    const struct outbox *outbox = &device->outbox;
+    if (outbox->failed_from || shard->now_ms < outbox->full_retry_ms)
+        return outbox->put_refusal;
+    return shard->put_refusal[switch_environment(shard, device->account->number)];
 }
 
 static uint64_t item_expires_ms(const struct shard *shard, const struct outbox_item *item) {
@@ -157,18 +165,24 @@ static void refuse_item(struct shard *shard, struct device *device, struct outbo
     struct message *message = item->message;
     outbox_unlink(&device->outbox, item);
     outbox_item_free(shard, item);
-    message_refuse(shard, message, shard->put_refusal[switch_environment(shard, device->account->number)]);
+    message_refuse(shard, message, device->outbox.put_refusal);
     message_discharge(shard, message, device, DISCHARGE_GONE);
     message_let_go(shard, message);
 }
 
 /* What the device may have already goes on in memory; the sender of what it has not gets to know, and sends
  * it again; what waits in memory behind that must not overtake it, so it is refused, too. Receipts can't be
- * refused: they wait in memory. */
-static void put_refused(struct shard *shard, struct device *device, struct outbox_item *item) {
+ * refused: they wait in memory. Where it is the queue that is full, the sender of what the device may have is
+ * told as well: a device that acknowledges nothing would hold up for good whom it keeps without a tick. */
+static void put_refused(struct shard *shard, struct device *device, struct outbox_item *item, int status) {
     struct outbox *outbox = &device->outbox;
+    bool full = status == -EDQUOT;
     if (!outbox->failed_from || item->seq < outbox->failed_from)
         outbox->failed_from = item->seq;
+    outbox->put_refusal =
+        full ? REFUSAL_QUEUE_FULL : shard->put_refusal[switch_environment(shard, device->account->number)];
+    if (full)
+        outbox->full_retry_ms = shard->queue_full_retry_ms = shard->now_ms + STORE_RETRY_MS;
     stats_add(shard->stats->put_failures, 1);
     if (item->flags & ITEM_ACKED) {
         put_acked(shard, device, item, false);
@@ -177,6 +191,8 @@ static void put_refused(struct shard *shard, struct device *device, struct outbo
     item->seq = 0;
     if ((item->flags & ITEM_SENT) || item->receipt) {
         outbox_age_append(shard, item);
+        if (full && item->message)
+            message_refuse(shard, item->message, REFUSAL_QUEUE_FULL);
         return;
     }
     struct outbox_item *next = item->next;
@@ -191,9 +207,7 @@ static void put_refused(struct shard *shard, struct device *device, struct outbo
 }
 
 static enum refusal refusal_of(int status) {
-    if (status == -ENOSPC)
-        return REFUSAL_STORE_FULL;
-    return status == -EDQUOT ? REFUSAL_QUEUE_FULL : REFUSAL_STORE_FAILED;
+    return status == -ENOSPC ? REFUSAL_STORE_FULL : REFUSAL_STORE_FAILED;
 }
 
 static void note_failure(struct shard *shard, const struct note *note) {
@@ -232,7 +246,7 @@ void outbox_put_done(struct shard *shard, const struct note *note) {
     item->flags &= (uint8_t)~ITEM_PUTTING;
     if (item->message)
         item->message->puts--;
-    if (note->status < 0)
+    if (note->status < 0 && note->status != -EDQUOT)
         note_failure(shard, note);
     if (item->flags & ITEM_ORPHAN) {
         put_orphaned(shard, note, item);
@@ -241,7 +255,7 @@ void outbox_put_done(struct shard *shard, const struct note *note) {
     struct outbox *outbox = &device->outbox;
     outbox->putting--;
     if (note->status < 0)
-        put_refused(shard, device, item);
+        put_refused(shard, device, item, note->status);
     else if (item->flags & ITEM_ACKED)
         put_acked(shard, device, item, true);
     else

@@ -67,6 +67,7 @@ struct shard {
     uint32_t put_generation[STORES_MAX];
     uint64_t put_retry_ms[STORES_MAX]; /* no new puts before: the store refused lately */
     uint8_t put_refusal[STORES_MAX];   /* why: enum refusal */
+    uint64_t queue_full_retry_ms;      /* the latest full_retry_ms of an outbox */
     uint32_t puts_out;
     uint64_t notes_handled;
 

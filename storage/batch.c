@@ -69,7 +69,7 @@ static int apply_put(struct environment *environment, struct map_txn *txn, struc
         !MUTANT(put_goes_on))
         return -ECANCELED;
     int status = queue_put(environment, txn, item);
-    if (status && !map_error(txn))
+    if (status && status != -EDQUOT && !map_error(txn))
         put_failed(environment, item);
     return status;
 }

@@ -27,12 +27,16 @@ uint64_t counts_get(const struct counts *counts, uint64_t account, uint16_t devi
     return counts->capacity ? slot_of(counts, account, device)->entries : 0;
 }
 
+static bool is_live(const struct counts_slot *slot) {
+    return slot->entries > 0 || slot->refused_from;
+}
+
 /* Growing leaves empty queues behind: the table follows the queues that are in use, not all there ever
  * were. */
 static int grow(struct counts *counts) {
     uint32_t live = 0;
     for (uint32_t i = 0; i < counts->capacity; i++)
-        live += counts->slots[i].entries > 0;
+        live += is_live(&counts->slots[i]);
     struct counts next = {.capacity = COUNTS_CAPACITY_FIRST};
     while (next.capacity < live * 4)
         next.capacity *= 2;
@@ -41,7 +45,7 @@ static int grow(struct counts *counts) {
         return -ENOMEM;
     for (uint32_t i = 0; i < counts->capacity; i++) {
         const struct counts_slot *slot = &counts->slots[i];
-        if (slot->entries > 0)
+        if (is_live(slot))
             *slot_of(&next, slot->account, slot->device) = *slot;
     }
     free(counts->slots);
@@ -82,6 +86,16 @@ int counts_add(struct counts *counts, uint64_t account, uint16_t device, int64_t
     counts->journal[counts->journal_count++] =
         (struct counts_change){.account = account, .device = device, .amount = amount};
     return 0;
+}
+
+void counts_refuse_from(struct counts *counts, uint64_t account, uint16_t device, uint64_t seq) {
+    struct counts_slot *slot = counts->capacity ? slot_of(counts, account, device) : NULL;
+    if (slot && slot->account)
+        slot->refused_from = seq;
+}
+
+uint64_t counts_refused_from(const struct counts *counts, uint64_t account, uint16_t device) {
+    return counts->capacity ? slot_of(counts, account, device)->refused_from : 0;
 }
 
 void counts_keep(struct counts *counts) {

@@ -1,9 +1,10 @@
-/* storage/counts.h: how many entries each queue of an environment has, in memory, so that a queue's limit
- * costs no walk. Changes of a transaction are kept in a journal and taken back where it fails.
+/* storage/counts.h: how many messages each queue of an environment has, in memory, so that a queue's limit
+ * costs no walk; receipts are not counted. Changes of a transaction are kept in a journal and taken back
+ * where it fails.
  *
  * A start doesn't walk the entries either: it finds the first and the last of each queue, and takes all
  * numbers between them for entries (counts_expect). Until something has walked over them once (counts_seen,
- * counts_walked), a queue with holes counts as longer than it is, never as shorter.
+ * counts_walked), a queue with holes or receipts counts as longer than it is, never as shorter.
  *
  * Threads: the environment's store thread.  Memory: a hash table that grows with the queues that are not
  * empty; until the walk is over, a range for each queue that was there at the start. */
@@ -14,8 +15,9 @@
 #include <stdint.h>
 
 struct counts_slot {
-    uint64_t account; /* 0: free */
-    uint64_t entries; /* 0: was used, may be used again for the same queue */
+    uint64_t account;      /* 0: free */
+    uint64_t entries;      /* 0: was used, may be used again for the same queue */
+    uint64_t refused_from; /* seq of the put that found the queue full and has not come again; 0: none */
     uint16_t device;
 };
 
@@ -47,6 +49,10 @@ void counts_fini(struct counts *counts);
 uint64_t counts_get(const struct counts *counts, uint64_t account, uint16_t device);
 /* Adds (or takes, amount < 0) entries of a queue, until counts_keep or counts_undo. 0 or -ENOMEM. */
 int counts_add(struct counts *counts, uint64_t account, uint16_t device, int64_t amount);
+/* Of a queue with entries: puts from this seq on are refused; 0: they are taken. Not part of a
+ * transaction. */
+void counts_refuse_from(struct counts *counts, uint64_t account, uint16_t device, uint64_t seq);
+uint64_t counts_refused_from(const struct counts *counts, uint64_t account, uint16_t device);
 void counts_keep(struct counts *counts);
 void counts_undo(struct counts *counts);
 

@@ -181,6 +181,8 @@ void batch_answer(struct environment *environment, struct request *request, uint
 int queue_put(struct environment *environment, struct map_txn *txn, const struct batch_item *item);
 int queue_delete(struct environment *environment, struct map_txn *txn, uint64_t account, uint16_t device,
                  uint64_t first, uint64_t last);
+/* True for an entry of a queue that counts towards queue_messages_max: receipts don't. */
+bool queue_counts(struct map_view value);
 /* REQUEST_FETCH and REQUEST_PURGE, within environment_look. */
 int queue_list(struct environment *environment, struct request *request);
 /* What a shard is told of an entry. */

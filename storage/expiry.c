@@ -93,7 +93,8 @@ static int slice_record(struct slice *slice, struct map_view key, struct map_vie
     }
     if (!value_key_read(key, &place))
         return 0;
-    counts_seen(&slice->environment->counts, place.account, place.device, place.seq);
+    if (queue_counts(value))
+        counts_seen(&slice->environment->counts, place.account, place.device, place.seq);
     /* The whole value is checked only where it says that it expired: nothing is deleted on the word of
      * damaged bytes. */
     if (value_peek_queue(value, &queue) || queue.expires_ms > slice->utc_ms ||

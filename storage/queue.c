@@ -9,14 +9,33 @@
 #define PAGE_STEP 4096
 #define FRAME_TYPE_AT 2
 
+bool queue_counts(struct map_view value) {
+    struct value_queue entry;
+    return value_peek_queue(value, &entry) != 0 || entry.frame[FRAME_TYPE_AT] != FRAME_RECEIPT;
+}
+
+/* A full queue refuses a message, and what was put behind it, until the message's seq is put again: the
+ * others would overtake it. Receipts can't be refused to anybody: for them alone it is never full. */
+static bool queue_takes(struct counts *counts, const struct note *note, bool receipt, uint64_t entries_max) {
+    uint64_t refused_from = counts_refused_from(counts, note->put.account, note->device);
+    if (refused_from && note->put.seq > refused_from)
+        return false;
+    if (!receipt && counts_get(counts, note->put.account, note->device) >= entries_max) {
+        counts_refuse_from(counts, note->put.account, note->device, note->put.seq);
+        return false;
+    }
+    if (refused_from)
+        counts_refuse_from(counts, note->put.account, note->device, 0);
+    return true;
+}
+
 int queue_put(struct environment *environment, struct map_txn *txn, const struct batch_item *item) {
     const struct note *note = &item->note;
     if (note->put.frame_bytes < FRAME_HEADER_BYTES || note->put.frame_bytes > FRAME_BYTES_MAX)
         return -EINVAL;
-    if (counts_get(&environment->counts, note->put.account, note->device) >=
-        environment->settings.queue_messages_max)
-        return -EDQUOT;
     bool receipt = note->put.frame[FRAME_TYPE_AT] == FRAME_RECEIPT;
+    if (!queue_takes(&environment->counts, note, receipt, environment->settings.queue_messages_max))
+        return -EDQUOT;
     if (!environment_room(environment, VALUE_QUEUE_BYTES + note->put.frame_bytes, receipt))
         return -ENOSPC;
     struct value_key key = value_key_queue(note->put.account, note->device, note->put.seq);
@@ -25,7 +44,9 @@ int queue_put(struct environment *environment, struct map_txn *txn, const struct
     crash_point(before_put);
     int error = value_put_queue(txn, &key, &entry);
     crash_point(after_put);
-    return error ? error : counts_add(&environment->counts, note->put.account, note->device, 1);
+    if (error || receipt)
+        return error;
+    return counts_add(&environment->counts, note->put.account, note->device, 1);
 }
 
 static int delete_range(struct environment *environment, struct map_txn *txn, const struct value_key *first,
@@ -41,7 +62,7 @@ static int delete_range(struct environment *environment, struct map_txn *txn, co
         /* Keys of one queue have one length: they compare as bytes. */
         if (key.bytes != last->used || memcmp(key.at, last->bytes, last->used) > 0)
             break;
-        bool counts = value_key_read(key, &place) &&
+        bool counts = value_key_read(key, &place) && queue_counts(value) &&
                       !counts_will_see(&environment->counts, place.account, place.device, place.seq);
         error = map_cursor_delete(cursor);
         if (error)
@@ -56,19 +77,14 @@ static int delete_range(struct environment *environment, struct map_txn *txn, co
 int queue_delete(struct environment *environment, struct map_txn *txn, uint64_t account, uint16_t device,
                  uint64_t first, uint64_t last) {
     struct value_key first_key = value_key_queue(account, device, first);
+    struct value_key last_key = value_key_queue(account, device, last);
     int64_t counted = 0;
-    int error;
     crash_point(before_delete);
-    if (first == last) {
-        error = map_delete(txn, value_key_view(&first_key));
-        counted = error == 0 && !counts_will_see(&environment->counts, account, device, first);
-        if (error == -ENOENT)
-            error = 0;
-    } else {
-        struct value_key last_key = value_key_queue(account, device, last);
-        error = delete_range(environment, txn, &first_key, &last_key, &counted);
-    }
+    int error = delete_range(environment, txn, &first_key, &last_key, &counted);
     crash_point(after_delete);
+    int64_t known = (int64_t)counts_get(&environment->counts, account, device);
+    if (counted > known) /* damaged entries may count as what they are not */
+        counted = known;
     if (counted > 0 && error == 0)
         error = counts_add(&environment->counts, account, device, -counted);
     return error;

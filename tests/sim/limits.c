@@ -55,5 +55,5 @@ void limits_check(void) {
     for (uint32_t i = 0; i < house.shards; i++)
         check_shard(i);
     if (store_disk_queue_longest() > house.config.queue_messages_max)
-        sim_fail("P8: a queue has %llu entries", (unsigned long long)store_disk_queue_longest());
+        sim_fail("P8: a queue has %llu messages", (unsigned long long)store_disk_queue_longest());
 }

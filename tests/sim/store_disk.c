@@ -360,7 +360,9 @@ uint64_t store_disk_queue_longest(void) {
         for (uint32_t j = table->count; j-- > 0 && table->at[j]->bytes[0] == VALUE_QUEUE;) {
             if (!value_key_read(key_of(table->at[j]), &place))
                 continue;
-            run = place.account == before.account && place.device == before.device ? run + 1 : 1;
+            if (place.account != before.account || place.device != before.device)
+                run = 0;
+            run += value_of(table->at[j]).at[VALUE_QUEUE_BYTES + 2] == FRAME_MESSAGE;
             before = place;
             longest = run > longest ? run : longest;
         }

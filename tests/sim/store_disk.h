@@ -19,7 +19,7 @@ void store_disk_switch_gone(void);
 void store_disk_calm(void);
 /* Queue entries on disk, in all environments; a text about the first of them for people. */
 uint64_t store_disk_queue_entries(char *text, size_t text_bytes);
-/* Most entries that one queue has. */
+/* Most messages that one queue has: receipts have no limit but the map. */
 uint64_t store_disk_queue_longest(void);
 /* The environment failed, until the switch is started anew. */
 bool store_disk_failed(uint32_t environment);

@@ -8,6 +8,7 @@
 #define TERN_TESTS_SUPPORT_ONE_SHARD_H
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,8 @@
 
 #define ONE_CONNS_MAX 8
 #define ONE_ACCOUNTS_MAX 4
-#define ONE_STORE 1 /* party */
+#define ONE_DEVICES_MAX 4 /* numbers of an account */
+#define ONE_STORE 1       /* party */
 #define ONE_LANE_SLOTS 16
 
 struct one_entry {
@@ -54,6 +56,9 @@ struct one_shard {
     bool store_full;   /* takes no messages */
     bool store_broken; /* takes nothing */
     bool bufs_scarce;
+    uint64_t refused_from[ONE_ACCOUNTS_MAX + 1][ONE_DEVICES_MAX + 1]; /* of full queues: "When a put fails" */
+    uint32_t log_lines;
+    char log[256];  /* the last */
     uint64_t moved; /* bytes sent and notes taken so far: a turn that adds nothing is quiet */
 };
 
@@ -111,7 +116,11 @@ void port_entropy(void *bytes, size_t count) {
 }
 
 void port_log(const char *format, ...) {
-    (void)format;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(one.log, sizeof(one.log), format, arguments);
+    va_end(arguments);
+    one.log_lines++;
 }
 
 /* --- storage's side ------------------------------------------------------------------------------------- */
@@ -158,9 +167,24 @@ uint32_t port_directory_party(const struct shard *shard) {
     return ONE_STORE;
 }
 
+static bool one_queue_takes(const struct note *note) {
+    uint64_t *refused_from = &one.refused_from[note->put.account][note->device];
+    size_t messages = 0;
+    for (size_t at = one_find(note->put.account, note->device, 0);
+         one_is_queue(at, note->put.account, note->device); at++)
+        messages += one.entries[at].frame[2] == FRAME_MESSAGE;
+    if (*refused_from && note->put.seq > *refused_from)
+        return false;
+    bool full = note->put.frame[2] == FRAME_MESSAGE && messages >= one.config.queue_messages_max;
+    *refused_from = full ? note->put.seq : 0;
+    return !full;
+}
+
 static int one_put(const struct note *note) {
     if (one.store_broken)
         return -EIO;
+    if (!one_queue_takes(note))
+        return -EDQUOT;
     if (one.store_full && note->put.frame[2] == FRAME_MESSAGE)
         return -ENOSPC;
     if (one.entry_count == one.entry_capacity) {

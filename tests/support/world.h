@@ -117,6 +117,7 @@ struct world {
     uint32_t store_count, store_capacity;
     uint32_t failed_generation[WORLD_SHARDS_MAX];
     bool store_full;
+    uint64_t refused_from[WORLD_ACCOUNTS_MAX + 1][WORLD_DEVICES_MAX + 1]; /* of full queues */
     char error[256];
 };
 

@@ -165,6 +165,7 @@ static void world_load(uint32_t index) {
 
 static void world_start(void) {
     static const uint8_t secret[32] = {1};
+    memset(world.refused_from, 0, sizeof(world.refused_from));
     if (lanes_create(world.shard_count + 2, WORLD_LANE_SLOTS, &world.lanes) < 0)
         abort();
     for (uint32_t i = 0; i < world.shard_count; i++) {
@@ -277,6 +278,11 @@ static void world_begin(uint64_t seed, unsigned troubles) {
     world.config.messages_max = 4 + world_random() % 200;
     world.config.spill_ms = 20 + world_random() % 500;
     world.config.hold_ms = 1 + world_random() % 50;
+    if ((troubles & WORLD_FULL_STORE) && world_chance(50)) {
+        /* What is refused is sent again, and makes receipts again: no window so small that it never ends. */
+        world.config.queue_messages_max = 1 + world_random() % 20;
+        world.config.window_messages += 20;
+    }
     world.shard_count = 1 + (uint32_t)(world_random() % 3);
     world.account_count = 2 + (uint32_t)(world_random() % 3);
     for (uint64_t account = 1; account <= world.account_count; account++) {

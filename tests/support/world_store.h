@@ -88,10 +88,26 @@ static bool world_queued(uint64_t account, uint16_t device, const struct message
 
 /* --- writes --------------------------------------------------------------------------------------------- */
 
+/* "When a put fails", core/port.h: what was put behind what a full queue refused is refused, too. */
+static bool world_queue_takes(const struct note *note, bool message) {
+    uint64_t *refused_from = &world.refused_from[note->put.account][note->device];
+    uint64_t messages = 0;
+    for (size_t at = world_lower(note->put.account, note->device, 0);
+         world_is_of(at, note->put.account, note->device); at++)
+        messages += world.store.entries[at].frame[2] == FRAME_MESSAGE;
+    if (*refused_from && note->put.seq > *refused_from)
+        return false;
+    bool full = message && messages >= world.config.queue_messages_max && !world.winding_down;
+    *refused_from = full ? note->put.seq : 0;
+    return !full;
+}
+
 static int world_put(const struct note *note, uint32_t from) {
     if (note->put.generation <= world.failed_generation[from])
         return -ECANCELED;
     bool message = note->put.frame[2] == FRAME_MESSAGE;
+    if (!world_queue_takes(note, message))
+        return -EDQUOT;
     bool hiccup = (world.troubles & WORLD_FULL_STORE) && !world.winding_down && world_random() % 400 == 0;
     if ((world.store_full && message) || hiccup) {
         world.failed_generation[from] = note->put.generation;

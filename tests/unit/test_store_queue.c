@@ -128,17 +128,54 @@ Test(store_queue, fetch_lists_entries_with_their_message) {
 
 Test(store_queue, after_a_failure_only_a_newer_generation_is_taken) {
     struct rig rig;
+    struct note bad = {.kind = NOTE_PUT, .device = 1, .put = {.account = 5, .seq = 1}};
+    rig_make(&rig);
+    rig_start(&rig);
+    rig_post(&rig, 0, RIG_SHARDS, &bad); /* no frame */
+    cr_assert_eq(rig_done(&rig, 0), -EINVAL);
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 6, .seq = 1}), -ECANCELED);
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 6, .seq = 1, .from = 1}), 0, "another producer");
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 6, .seq = 2, .generation = 1}), 0);
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = 1, .generation = 1}), 0);
+    rig_close(&rig);
+    rig_remove(&rig);
+}
+
+Test(store_queue, full_queue_refuses_its_own_messages_alone_and_in_order) {
+    struct rig rig;
     rig_make(&rig);
     rig.config.queue_messages_max = 2;
     rig_start(&rig);
     cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = 1}), 0);
     cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = 2}), 0);
     cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = 3}), -EDQUOT);
-    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 6, .seq = 1}), -ECANCELED);
-    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 6, .seq = 1, .from = 1}), 0, "another producer");
-    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 6, .seq = 2, .generation = 1}), 0);
-    rig_delete(&rig, 5, 1, 1, 1);
-    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = 3, .generation = 1}), 0);
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 6, .seq = 1}), 0, "another queue, the same lane");
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .device = 2, .seq = 1}), 0);
+    rig_delete(&rig, 5, 1, 1, 2);
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = 4}), -EDQUOT, "it must not overtake");
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = 5, .receipt = true}), -EDQUOT);
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = 3}), 0, "it came again");
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = 4}), 0);
+    rig_close(&rig);
+    rig_remove(&rig);
+}
+
+Test(store_queue, full_queue_takes_receipts) {
+    struct rig rig;
+    rig_make(&rig);
+    rig.config.queue_messages_max = 1;
+    rig_start(&rig);
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = 1}), 0);
+    for (uint64_t seq = 2; seq < 100; seq++)
+        cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = seq, .receipt = true}), 0);
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = 100}), -EDQUOT);
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = 100, .receipt = true}), 0,
+                 "it takes the place of what was refused");
+    rig_delete(&rig, 5, 1, 1, 2);
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = 101}), 0,
+                 "receipts alone fill no queue");
+    rig_delete(&rig, 5, 1, 3, 3);
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = 102}), -EDQUOT);
     rig_close(&rig);
     rig_remove(&rig);
 }
