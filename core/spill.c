@@ -215,10 +215,23 @@ static void note_failure(struct shard *shard, const struct note *note) {
     if (note->put.generation == shard->put_generation[environment]) {
         shard->put_generation[environment]++;
         shard->put_refusal[environment] = (uint8_t)refusal_of(note->status);
-        port_log("store_refuses environment=%u reason=%s", environment,
-                 refusal_name(shard->put_refusal[environment]));
+        if (shard->put_logged[environment] != shard->put_refusal[environment])
+            port_log("store_refuses environment=%u reason=%s", environment,
+                     refusal_name(shard->put_refusal[environment]));
+        shard->put_logged[environment] = shard->put_refusal[environment];
     }
     shard->put_retry_ms[environment] = shard->now_ms + STORE_RETRY_MS;
+}
+
+/* Receipts are taken longer than messages are, and in a store that is nearly full one message is and the next
+ * is not: it takes messages again when it has for a while. */
+static void note_success(struct shard *shard, const struct note *note) {
+    uint32_t environment = switch_environment(shard, note->put.account);
+    if (!shard->put_logged[environment] || note->put.item->type != FRAME_MESSAGE ||
+        shard->now_ms < shard->put_retry_ms[environment] + STORE_CALM_MS)
+        return;
+    shard->put_logged[environment] = REFUSAL_NONE;
+    port_log("store_takes environment=%u", environment);
 }
 
 static void lower(uint64_t *seq, uint64_t limit) {
@@ -246,7 +259,9 @@ void outbox_put_done(struct shard *shard, const struct note *note) {
     item->flags &= (uint8_t)~ITEM_PUTTING;
     if (item->message)
         item->message->puts--;
-    if (note->status < 0 && note->status != -EDQUOT)
+    if (note->status == 0)
+        note_success(shard, note);
+    else if (note->status != -EDQUOT)
         note_failure(shard, note);
     if (item->flags & ITEM_ORPHAN) {
         put_orphaned(shard, note, item);

@@ -25,6 +25,7 @@
 #define NOTES_PER_TURN 8192 /* taken from lanes before sockets have their turn */
 #define RECONNECT_MS 1000   /* what devices are told to wait when the switch drains */
 #define STORE_RETRY_MS 250  /* after a put failed, how long nothing new is tried */
+#define STORE_CALM_MS 10000 /* without a failure, after which the store is said to take messages again */
 
 struct refused_entry {
     struct message_id id; /* number: the one that has to come back first; number == 0: free */
@@ -67,6 +68,7 @@ struct shard {
     uint32_t put_generation[STORES_MAX];
     uint64_t put_retry_ms[STORES_MAX]; /* no new puts before: the store refused lately */
     uint8_t put_refusal[STORES_MAX];   /* why: enum refusal */
+    uint8_t put_logged[STORES_MAX];    /* what the log says last of it; 0: that it takes messages */
     uint64_t queue_full_retry_ms;      /* the latest full_retry_ms of an outbox */
     uint32_t puts_out;
     uint64_t notes_handled;

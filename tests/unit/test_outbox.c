@@ -195,3 +195,25 @@ Test(outbox, receipts_for_a_device_with_a_full_queue_are_kept) {
     cr_assert_not_null(strstr(anna.heard, "r1-1:2 "), "%s", anna.heard);
     end();
 }
+
+Test(outbox, log_says_once_that_the_store_refuses_and_once_that_it_takes) {
+    begin(1000);
+    come(&anna);
+    one.store_full = true;
+    uint32_t lines = one.log_lines;
+    for (uint64_t round = 0; round < 100; round++) {
+        say(&anna, BOB, 1);
+        pass(STORE_RETRY_MS);
+    }
+    cr_assert_eq(one.log_lines, lines + 1);
+    cr_assert_str_eq(one.log, "store_refuses environment=0 reason=store_full");
+    one.store_full = false;
+    say(&anna, BOB, 1);
+    cr_assert_eq(one.log_lines, lines + 1, "it may be full again the next moment");
+    pass(STORE_CALM_MS);
+    say(&anna, BOB, 2);
+    say(&anna, BOB, 3);
+    cr_assert_eq(one.log_lines, lines + 2);
+    cr_assert_str_eq(one.log, "store_takes environment=0");
+    end();
+}
