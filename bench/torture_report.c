@@ -58,8 +58,6 @@ void torture_report_print_wrong(const struct torture_result *result, FILE *out) 
         fprintf(out, "ternbench: %s\n", check->wrong[i]);
     if (check->wrong_count > shown)
         fprintf(out, "ternbench: and %u more of that kind\n", check->wrong_count - shown);
-    if (result->entries_left)
-        fprintf(out, "ternbench: %" PRIu64 " entries stayed in the queues\n", result->entries_left);
     if (result->interrupted)
         fprintf(out, "ternbench: it was interrupted\n");
     if (!check->sent && !check->wrong_count)
