@@ -86,10 +86,22 @@ static int take_lookup(struct session *session, const struct frame *frame) {
     return ask_directory(session, &fields);
 }
 
+static int refuse_block(struct session *session, uint64_t account) {
+    struct frame_block body = {.account = account, .status = REFUSAL_TARGETS, .on = true};
+    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    if (session->control_bytes >= SESSION_CONTROL_BYTES_MAX)
+        return -EAGAIN;
+    session_put(session, out, frame_write_block(out, FRAME_BLOCKED, &body));
+    return 0;
+}
+
 static int take_block(struct session *session, const struct frame *frame) {
     struct frame_block block;
     if (frame_read_block(frame, &block) < 0 || block.status != 0)
         return -EPROTO;
+    if (block.on &&
+        block.account == session->account) /* its devices could not write to each other any more */
+        return refuse_block(session, block.account);
     struct request fields = {
         .kind = REQUEST_BLOCK, .account = session->account, .other = block.account, .value = block.on};
     return ask_directory(session, &fields);

@@ -1,5 +1,6 @@
 #include "core/receipt.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "core/crash.h"
@@ -52,6 +53,10 @@ static struct receipt *receipt_take(struct shard *shard) {
 /* The sending device, once all others of the account are told: until it has the tick it sends the message
  * again, so a crash in between takes no device's tick away. */
 static bool receipt_tell_last(struct shard *shard, struct receipt *receipt) {
+    if (receipt->refusal) {
+        route_tell_refused(shard, &receipt->id, receipt->refusal, 0);
+        return false;
+    }
     uint16_t number = receipt->last_device;
     receipt->last_device = 0;
     const struct account *account = number ? account_find(&shard->accounts, receipt->id.from) : NULL;
@@ -100,19 +105,13 @@ static void receipt_credit(struct account *account, const struct message_id *id,
     session->unticked = count < session->unticked ? session->unticked - (uint32_t)count : 0;
 }
 
-/* No memory for a receipt: nothing is settled, so the recipient's device repeats it when it comes back. */
-void receipt_spread(struct shard *shard, struct account *account, const struct note *note) {
-    bool last_word = (note->flags & RECEIPT_SENT) || ((note->flags & RECEIPT_FAILED) && !note->device);
-    if (last_word)
-        receipt_credit(account, &note->range.id, note->range.last);
-    if (MUTANT(settled_early) && note->device) {
-        struct note settled = *note;
-        settled.kind = NOTE_SETTLED;
-        switch_post(shard, switch_home(shard, note->range.id.to), &settled);
-    }
+/* To the devices of the account; to `last_device` (0: none), or where there is a refusal the word of that,
+ * when the others have it. -ENOMEM: to none. */
+static int spread(struct shard *shard, struct account *account, const struct note *note, uint16_t last_device,
+                  enum refusal refusal) {
     struct receipt *receipt = receipt_take(shard);
     if (!receipt)
-        return;
+        return -ENOMEM;
     shard->receipts_out++;
     crash_point(before_receipt);
     *receipt = (struct receipt){
@@ -122,8 +121,8 @@ void receipt_spread(struct shard *shard, struct account *account, const struct n
         .by_device = note->device,
         .flags = note->flags,
         .pending = 1,
-        .last_device =
-            last_word && account->device_count > 1 && !MUTANT(sender_first) ? note->range.id.from_device : 0,
+        .last_device = last_device,
+        .refusal = (uint8_t)refusal,
     };
     for (uint32_t i = 0; i < DEVICES_MAX; i++) {
         struct device *device = account->devices[i];
@@ -134,6 +133,31 @@ void receipt_spread(struct shard *shard, struct account *account, const struct n
     }
     crash_point(after_receipt);
     receipt_discharge(shard, receipt);
+    return 0;
+}
+
+/* No memory for a receipt: nothing is settled, so the recipient's device repeats it when it comes back. */
+void receipt_spread(struct shard *shard, struct account *account, const struct note *note) {
+    bool last_word = (note->flags & RECEIPT_SENT) || ((note->flags & RECEIPT_FAILED) && !note->device);
+    if (last_word)
+        receipt_credit(account, &note->range.id, note->range.last);
+    if (MUTANT(settled_early) && note->device) {
+        struct note settled = *note;
+        settled.kind = NOTE_SETTLED;
+        switch_post(shard, switch_home(shard, note->range.id.to), &settled);
+    }
+    bool in_turn = last_word && account->device_count > 1 && !MUTANT(sender_first);
+    (void)spread(shard, account, note, in_turn ? note->range.id.from_device : 0, REFUSAL_NONE);
+}
+
+void receipt_refuse(struct shard *shard, struct account *account, const struct note *note) {
+    struct note failed = *note;
+    enum refusal refusal = (enum refusal)note->status;
+    failed.device = 0;
+    failed.flags = RECEIPT_FAILED;
+    failed.range.time_ms = shard->utc_ms;
+    if (spread(shard, account, &failed, note->range.id.from_device, refusal) < 0)
+        route_tell_refused(shard, &note->range.id, refusal, 0);
 }
 
 void receipt_arrived(struct shard *shard, const struct note *note) {

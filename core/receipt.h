@@ -25,6 +25,7 @@ struct receipt {
                              none */
     uint16_t by_device;   /* whose acknowledgement it is, to be told when settled; 0: nobody's */
     uint8_t flags;
+    uint8_t refusal; /* enum refusal: the sending device is told this instead; 0: none */
 };
 
 /* Recipient's side: a device (0: none) made `flags` true of id.number..last. Coalesced until
@@ -37,6 +38,9 @@ void receipt_flush(struct shard *shard);
 void receipt_arrived(struct shard *shard, const struct note *note);
 /* To every device of the account, past its gates. */
 void receipt_spread(struct shard *shard, struct account *account, const struct note *note);
+/* A message was refused for good: the other devices of its account, which have a copy of it, get `failed`,
+ * and when that is safe the sending one is told why: until then it sends the message again. */
+void receipt_refuse(struct shard *shard, struct account *account, const struct note *note);
 void receipt_discharge(struct shard *shard, struct receipt *receipt);
 size_t receipt_frame(const struct receipt *receipt, uint8_t *out);
 

@@ -150,36 +150,52 @@ void message_refuse(struct shard *shard, struct message *message, enum refusal r
     refuse(shard, &message->id, refusal);
 }
 
-/* At the sender's home. Without a session of that epoch there is nobody to tell: it sends everything again
- * anyway. */
+static struct session *sending_session(struct shard *shard, const struct message_id *id) {
+    const struct account *account = account_find(&shard->accounts, id->from);
+    const struct device *device = account ? account_device(account, id->from_device) : NULL;
+    struct session *session = device ? device->session : NULL;
+    return session && session->epoch == id->epoch ? session : NULL;
+}
+
+void route_tell_refused(struct shard *shard, const struct message_id *id, enum refusal refusal,
+                        uint32_t retry_ms) {
+    struct session *session = sending_session(shard, id);
+    if (!session)
+        return;
+    struct frame_refused refused = {
+        .to = id->to, .number = id->number, .retry_ms = retry_ms, .reason = (uint16_t)refusal};
+    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    session_put(session, out, frame_write_refused(out, &refused));
+}
+
+static bool has_own_copies(const struct account *account, const struct message_id *id) {
+    return account->device_count > 1 && id->to != account->number;
+}
+
+/* Of what is refused before it is accepted, there are no copies. */
+static bool copies_are_out(const struct account *account, const struct note *note) {
+    return has_own_copies(account, &note->range.id) && note->status != REFUSAL_TOO_LARGE &&
+           note->status != REFUSAL_TARGETS;
+}
+
+/* At the sender's home. */
 void route_refused(struct shard *shard, const struct note *note) {
     const struct message_id *id = &note->range.id;
     stats_add(shard->stats->messages_refused, 1);
     stats_add(shard->stats->refused[note->status], 1);
     if (refusal_holds_back((enum refusal)note->status))
         refused_note(shard, id);
-    struct account *account = account_find(&shard->accounts, id->from);
-    struct device *device = account ? account_device(account, id->from_device) : NULL;
-    struct session *session = device ? device->session : NULL;
-    if (!session || session->epoch != id->epoch)
-        return;
-    if (session->unticked)
+    struct session *session = sending_session(shard, id);
+    if (session && session->unticked)
         session->unticked--;
-    struct frame_refused refused = {
-        .to = id->to,
-        .number = id->number,
-        .retry_ms = note->range.retry_ms,
-        .reason = (uint16_t)note->status,
-    };
-    uint8_t out[FRAME_SMALL_BYTES_MAX];
-    session_put(session, out, frame_write_refused(out, &refused));
+    struct account *account = account_find(&shard->accounts, id->from);
+    if (account && note->range.retry_ms == 0 && copies_are_out(account, note))
+        receipt_refuse(shard, account, note);
+    else
+        route_tell_refused(shard, id, (enum refusal)note->status, note->range.retry_ms);
 }
 
 /* --- the sender's home ---------------------------------------------------------------------------------- */
-
-static bool has_own_copies(const struct account *account, const struct message_id *id) {
-    return account->device_count > 1 && id->to != account->number;
-}
 
 /* Copies for the sender's other devices; receipts wait at the gate until they are safe. False: one was
  * refused at once, so the message has to come again anyway. */

@@ -208,7 +208,8 @@ static void check_truth(const char *who, uint32_t message, uint8_t flags) {
         sim_fail("P3: %s: %s is delivered, but no device has it", who, text_of(message));
     if ((flags & RECEIPT_READ) && !(letter->read & recipients))
         sim_fail("P3: %s: %s is read, but nobody read it", who, text_of(message));
-    if ((flags & RECEIPT_FAILED) && !(flags & RECEIPT_DELIVERED) && !letter->refused &&
+    bool may_be_refused = letter->refused || unwilling[letter->to] || letter->nobody;
+    if ((flags & RECEIPT_FAILED) && !(flags & RECEIPT_DELIVERED) && !may_be_refused &&
         !may_have_expired(letter) && !(letter->lost & recipients) && !(revoking() & recipients))
         sim_fail("P3: %s: %s failed, for no reason", who, text_of(message));
 }

@@ -117,6 +117,10 @@ static void check_message(uint32_t from, uint64_t to, uint64_t n) {
     for (uint32_t d = 0; d < world.device_count; d++) {
         const struct world_device *other = &world.devices[d];
         bool knows = other->account == sender->account && !other->revoked && !other->late && !other->purged;
+        bool told = other->ticks[from][to][n] & (RECEIPT_FAILED | RECEIPT_DELIVERED);
+        if (sender->facts[to][n].refused && to != sender->account && d != from && knows && !told)
+            world_fail("message %llu of device index %u to %llu was refused, device index %u was not told",
+                       (unsigned long long)n, from, (unsigned long long)to, d);
         if (all_know && knows && (other->ticks[from][to][n] & known) != (ticks & known))
             world_fail("of message %llu of device index %u to %llu, device index %u knows %u instead of %u",
                        (unsigned long long)n, from, (unsigned long long)to, d, other->ticks[from][to][n],

@@ -1,0 +1,130 @@
+/* tests/support/talker.h: devices that talk to one_shard.h's switch in plaintext, and write down what they
+ * hear. They acknowledge when the test says so.
+ *
+ * Threads: one.  Memory: a peer per talker, from talker_come to talker_go. */
+#ifndef TERN_TESTS_SUPPORT_TALKER_H
+#define TERN_TESTS_SUPPORT_TALKER_H
+
+#include <criterion/criterion.h>
+
+#include "tests/support/one_shard.h"
+#include "tools/client/peer.h"
+
+#define TALKER_EPOCH 5
+
+struct talker {
+    uint64_t account;
+    uint16_t device;
+    uint32_t conn;
+    struct peer *peer;
+    uint64_t items;
+    char heard[512]; /* "m2" message 2, "r1-2:1" receipt, "x3:12" refused, "b9" blocked's status */
+};
+
+__attribute__((format(printf, 2, 3))) static void talker_note(struct talker *talker, const char *format,
+                                                              ...) {
+    va_list arguments;
+    size_t used = strlen(talker->heard);
+    va_start(arguments, format);
+    vsnprintf(talker->heard + used, sizeof(talker->heard) - used, format, arguments);
+    va_end(arguments);
+}
+
+static int talker_on_frame(void *context, struct peer *peer, const struct frame *frame) {
+    struct talker *talker = context;
+    struct frame_message message;
+    struct frame_range range;
+    struct frame_refused refused;
+    struct frame_block block;
+    (void)peer;
+    talker->items += frame->type == FRAME_MESSAGE || frame->type == FRAME_RECEIPT;
+    if (frame->type == FRAME_MESSAGE && frame_read_message(frame, &message) == 0)
+        talker_note(talker, "m%llu ", (unsigned long long)message.id.number);
+    else if (frame->type == FRAME_RECEIPT && frame_read_range(frame, &range) == 0)
+        talker_note(talker, "r%llu-%llu:%u ", (unsigned long long)range.id.number,
+                    (unsigned long long)range.last, frame->flags);
+    else if (frame->type == FRAME_REFUSED && frame_read_refused(frame, &refused) == 0)
+        talker_note(talker, "x%llu:%u ", (unsigned long long)refused.number, refused.reason);
+    else if (frame->type == FRAME_BLOCKED && frame_read_block(frame, &block) == 0)
+        talker_note(talker, "b%u ", block.status);
+    return 0;
+}
+
+/* What it has to say goes in, what it is told comes out, until both are silent. */
+static void talker_talk(struct talker *talker) {
+    struct one_conn *conn = &one.conns[talker->conn];
+    for (int round = 0; round < 4; round++) {
+        const uint8_t *bytes;
+        size_t count = peer_output(talker->peer, &bytes);
+        one_shard_input(talker->conn, bytes, count);
+        peer_sent(talker->peer, count);
+        one_shard_settle();
+        cr_assert_eq(peer_input(talker->peer, conn->out, conn->out_bytes, talker_on_frame, talker), 0);
+        conn->out_bytes = 0;
+    }
+}
+
+static inline void talker_come(struct talker *talker) {
+    struct peer_setup setup = {.pattern = HELLO_PLAINTEXT,
+                               .link = {.account = talker->account,
+                                        .epoch = TALKER_EPOCH,
+                                        .device = talker->device ? talker->device : 1}};
+    cr_assert_eq(peer_create(&setup, &talker->peer), 0);
+    talker->items = 0;
+    one_shard_accept(talker->conn, true);
+    talker_talk(talker);
+    cr_assert(peer_is_open(talker->peer));
+}
+
+static inline void talker_go(struct talker *talker) {
+    if (!talker->peer)
+        return;
+    one_shard_cut(talker->conn, 0);
+    peer_destroy(talker->peer);
+    talker->peer = NULL;
+}
+
+/* Says a frame without listening to what comes of it. */
+static inline void talker_put(struct talker *talker, const uint8_t *frame, size_t bytes) {
+    cr_assert_eq(peer_put(talker->peer, frame, bytes), 0);
+}
+
+static inline void talker_put_message(struct talker *talker, uint64_t to, uint64_t number) {
+    uint8_t out[FRAME_MESSAGE_BYTES + 5];
+    struct frame_message message = {
+        .id = {.to = to, .number = number}, .payload = (const uint8_t *)"hello", .payload_bytes = 5};
+    talker_put(talker, out, frame_write_message(out, &message));
+}
+
+static inline void talker_put_ack(struct talker *talker, uint64_t items) {
+    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    talker_put(talker, out, frame_write_ack(out, items));
+}
+
+static inline void talker_say(struct talker *talker, uint64_t to, uint64_t number) {
+    talker_put_message(talker, to, number);
+    talker_talk(talker);
+}
+
+static inline void talker_acknowledge(struct talker *talker) {
+    talker_talk(talker);
+    talker_put_ack(talker, talker->items);
+    talker_talk(talker);
+}
+
+/* What it heard since it was asked last. */
+static inline const char *talker_heard(struct talker *talker) {
+    static char text[sizeof(talker->heard)];
+    if (talker->peer)
+        talker_talk(talker);
+    memcpy(text, talker->heard, sizeof(text));
+    talker->heard[0] = '\0';
+    return text;
+}
+
+static inline void talker_pass_time(uint64_t ms) {
+    one.now_ms += ms;
+    one_shard_settle();
+}
+
+#endif
