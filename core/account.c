@@ -119,7 +119,7 @@ void account_table_fini(struct account_table *table) {
 }
 
 struct device *account_device(const struct account *account, uint16_t number) {
-    for (uint32_t i = 0; i < DEVICES_MAX; i++) {
+    for (uint32_t i = 0; i < account->slots_used; i++) {
         if (account->devices[i] && account->devices[i]->number == number)
             return account->devices[i];
     }
@@ -171,6 +171,8 @@ int account_device_add(struct account *account, const struct device_record *reco
     memcpy(device->key, record->key, KEY_BYTES);
     outbox_init(&device->outbox);
     account->devices[slot] = device;
+    if (slot >= account->slots_used)
+        account->slots_used = slot + 1;
     if (!(device->flags & DEVICE_REVOKED))
         account->device_count++;
     *ret_device = device;

@@ -29,8 +29,9 @@ struct device {
 struct account {
     uint64_t number;
     char *name;
-    struct device *devices[DEVICES_MAX]; /* NULL: free slot */
-    uint64_t *blocks;                    /* sorted */
+    struct device *devices[DEVICES_MAX]; /* NULL: free slot; none from slots_used on is in use */
+    uint32_t slots_used;
+    uint64_t *blocks; /* sorted */
     uint32_t block_count;
     uint16_t device_count; /* not revoked */
     uint8_t flags;

@@ -124,7 +124,7 @@ static int spread(struct shard *shard, struct account *account, const struct not
         .last_device = last_device,
         .refusal = (uint8_t)refusal,
     };
-    for (uint32_t i = 0; i < DEVICES_MAX; i++) {
+    for (uint32_t i = 0; i < account->slots_used; i++) {
         struct device *device = account->devices[i];
         if (device && !(device->flags & DEVICE_REVOKED) && device->number != receipt->last_device) {
             receipt->pending++;

@@ -68,8 +68,9 @@ static void message_finish(struct shard *shard, struct message *message) {
         stats_add(shard->stats->messages_memory_only, 1);
     const struct account *account = account_find(&shard->accounts, message->id.to);
     uint8_t sent = message->refused ? 0 : RECEIPT_SENT;
-    for (uint32_t slot = 0; message->acked && slot < DEVICES_MAX; slot++) {
-        if (!(message->acked & (UINT32_C(1) << slot)) || !account || !account->devices[slot])
+    for (uint32_t left = message->acked; left; left &= left - 1) {
+        int slot = __builtin_ctz(left);
+        if (!account || !account->devices[slot])
             continue;
         receipt_emit(shard, &message->id, message->id.number, sent | RECEIPT_DELIVERED,
                      account->devices[slot]->number);
@@ -203,7 +204,7 @@ static bool spread_own_copies(struct shard *shard, struct account *account, stru
     copy->own_copy = true;
     copy->pending = 1;
     copy->holders = 1;
-    for (uint32_t i = 0; i < DEVICES_MAX; i++) {
+    for (uint32_t i = 0; i < account->slots_used; i++) {
         struct device *device = account->devices[i];
         if (!device || (device->flags & DEVICE_REVOKED) || device->number == copy->id.from_device)
             continue;
@@ -332,7 +333,7 @@ void route_arrived(struct shard *shard, struct message *message) {
     enum refusal refusal = judge_target(shard, account, message);
     if (refusal != REFUSAL_NONE)
         message_refuse(shard, message, refusal);
-    for (uint32_t i = 0; refusal == REFUSAL_NONE && i < DEVICES_MAX; i++) {
+    for (uint32_t i = 0; refusal == REFUSAL_NONE && i < account->slots_used; i++) {
         struct device *device = account->devices[i];
         if (!device || (device->flags & DEVICE_REVOKED))
             continue;
