@@ -27,6 +27,10 @@ uint64_t counts_get(const struct counts *counts, uint64_t account, uint16_t devi
     return counts->capacity ? slot_of(counts, account, device)->entries : 0;
 }
 
+uint64_t counts_put(const struct counts *counts, uint64_t account, uint16_t device) {
+    return counts->capacity ? slot_of(counts, account, device)->put : 0;
+}
+
 static bool is_live(const struct counts_slot *slot) {
     return slot->entries > 0 || slot->refused_from;
 }
@@ -55,7 +59,7 @@ static int grow(struct counts *counts) {
     return 0;
 }
 
-static int change(struct counts *counts, uint64_t account, uint16_t device, int64_t amount) {
+static int change(struct counts *counts, uint64_t account, uint16_t device, int64_t amount, int64_t bytes) {
     if ((counts->used + 1) * 2 > counts->capacity) {
         int error = grow(counts);
         if (error)
@@ -68,10 +72,11 @@ static int change(struct counts *counts, uint64_t account, uint16_t device, int6
         counts->used++;
     }
     slot->entries += (uint64_t)amount;
+    slot->put += (uint64_t)bytes;
     return 0;
 }
 
-int counts_add(struct counts *counts, uint64_t account, uint16_t device, int64_t amount) {
+int counts_add(struct counts *counts, uint64_t account, uint16_t device, int64_t amount, uint32_t bytes) {
     if (counts->journal_count == counts->journal_capacity) {
         uint32_t capacity = counts->journal_capacity ? counts->journal_capacity * 2 : COUNTS_CAPACITY_FIRST;
         struct counts_change *journal = realloc(counts->journal, capacity * sizeof(*journal));
@@ -80,11 +85,11 @@ int counts_add(struct counts *counts, uint64_t account, uint16_t device, int64_t
         counts->journal = journal;
         counts->journal_capacity = capacity;
     }
-    int error = change(counts, account, device, amount);
+    int error = change(counts, account, device, amount, bytes);
     if (error)
         return error;
     counts->journal[counts->journal_count++] =
-        (struct counts_change){.account = account, .device = device, .amount = amount};
+        (struct counts_change){.account = account, .device = device, .amount = amount, .bytes = bytes};
     return 0;
 }
 
@@ -107,13 +112,13 @@ void counts_keep(struct counts *counts) {
 void counts_undo(struct counts *counts) {
     while (counts->journal_count > 0) {
         const struct counts_change *last = &counts->journal[--counts->journal_count];
-        change(counts, last->account, last->device, -last->amount);
+        change(counts, last->account, last->device, -last->amount, -(int64_t)last->bytes);
     }
 }
 
 /* --- what was taken for entries at the start ------------------------------------------------------------ */
 
-int counts_expect(struct counts *counts, uint64_t account, uint16_t device, uint64_t first, uint64_t last) {
+int counts_expect(struct counts *counts, const struct counts_range *range, uint64_t put) {
     if (counts->expected_count == counts->expected_capacity) {
         uint32_t capacity = counts->expected_capacity ? counts->expected_capacity * 2 : COUNTS_CAPACITY_FIRST;
         struct counts_range *expected = realloc(counts->expected, capacity * sizeof(*expected));
@@ -122,11 +127,11 @@ int counts_expect(struct counts *counts, uint64_t account, uint16_t device, uint
         counts->expected = expected;
         counts->expected_capacity = capacity;
     }
-    int error = change(counts, account, device, (int64_t)(last - first + 1));
+    int error = change(counts, range->account, range->device, (int64_t)(range->last - range->first + 1),
+                       (int64_t)put);
     if (error)
         return error;
-    counts->expected[counts->expected_count++] =
-        (struct counts_range){.account = account, .device = device, .first = first, .last = last};
+    counts->expected[counts->expected_count++] = *range;
     return 0;
 }
 

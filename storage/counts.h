@@ -18,12 +18,14 @@ struct counts_slot {
     uint64_t account;      /* 0: free */
     uint64_t entries;      /* 0: was used, may be used again for the same queue */
     uint64_t refused_from; /* seq of the put that found the queue full and has not come again; 0: none */
+    uint64_t put;          /* bytes of messages put since it was empty, or empty at a start */
     uint16_t device;
 };
 
 struct counts_change {
     uint64_t account;
     int64_t amount;
+    uint32_t bytes;
     uint16_t device;
 };
 
@@ -31,6 +33,7 @@ struct counts_change {
 struct counts_range {
     uint64_t account;
     uint64_t first, last;
+    uint64_t bytes; /* of the frames there at the start; 0: not known */
     uint16_t device;
 };
 
@@ -47,8 +50,11 @@ struct counts {
 
 void counts_fini(struct counts *counts);
 uint64_t counts_get(const struct counts *counts, uint64_t account, uint16_t device);
-/* Adds (or takes, amount < 0) entries of a queue, until counts_keep or counts_undo. 0 or -ENOMEM. */
-int counts_add(struct counts *counts, uint64_t account, uint16_t device, int64_t amount);
+/* What has been put so far, in bytes: the next entry's `before`. */
+uint64_t counts_put(const struct counts *counts, uint64_t account, uint16_t device);
+/* Adds (or takes, amount < 0) entries of a queue, with so many bytes put, until counts_keep or counts_undo. 0
+ * or -ENOMEM. */
+int counts_add(struct counts *counts, uint64_t account, uint16_t device, int64_t amount, uint32_t bytes);
 /* Of a queue with entries: puts from this seq on are refused; 0: they are taken. Not part of a
  * transaction. */
 void counts_refuse_from(struct counts *counts, uint64_t account, uint16_t device, uint64_t seq);
@@ -56,8 +62,9 @@ uint64_t counts_refused_from(const struct counts *counts, uint64_t account, uint
 void counts_keep(struct counts *counts);
 void counts_undo(struct counts *counts);
 
-/* At the start, in the order of the keys: a queue has entries from first to last. 0 or -ENOMEM. */
-int counts_expect(struct counts *counts, uint64_t account, uint16_t device, uint64_t first, uint64_t last);
+/* At the start, in the order of the keys: a queue has entries from first to last; `put`: what had been put in
+ * bytes when the last was there. 0 or -ENOMEM. */
+int counts_expect(struct counts *counts, const struct counts_range *range, uint64_t put);
 /* The walk will come to this number: where it finds no entry there, it takes it off. So who deletes the entry
  * before that takes off nothing. */
 bool counts_will_see(const struct counts *counts, uint64_t account, uint16_t device, uint64_t seq);

@@ -17,7 +17,7 @@
 #include "storage/store.h"
 #include "storage/value.h"
 
-#define STORE_FORMAT 1
+#define STORE_FORMAT 2 /* 1: queue entries without `before`; opened, and raised to this */
 #define ENVIRONMENTS_MAX 64
 #define BATCH_NOTES_MAX 4096
 #define BATCH_BYTES_MAX (16u << 20)

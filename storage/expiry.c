@@ -118,7 +118,7 @@ static void delete_victims(struct slice *slice) {
     for (uint32_t i = 0; i < slice->victim_count && error == 0; i++) {
         error = map_delete(txn, value_key_view(&slice->victims[i]));
         if (error == 0 && value_key_read(value_key_view(&slice->victims[i]), &place))
-            error = counts_add(&environment->counts, place.account, place.device, -1);
+            error = counts_add(&environment->counts, place.account, place.device, -1, 0);
         if (error == -ENOENT)
             error = 0;
     }

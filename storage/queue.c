@@ -39,14 +39,16 @@ int queue_put(struct environment *environment, struct map_txn *txn, const struct
     if (!environment_room(environment, VALUE_QUEUE_BYTES + note->put.frame_bytes, receipt))
         return -ENOSPC;
     struct value_key key = value_key_queue(note->put.account, note->device, note->put.seq);
-    struct value_queue entry = {
-        .expires_ms = note->put.expires_ms, .frame = note->put.frame, .frame_bytes = note->put.frame_bytes};
+    struct value_queue entry = {.expires_ms = note->put.expires_ms,
+                                .before = counts_put(&environment->counts, note->put.account, note->device),
+                                .frame = note->put.frame,
+                                .frame_bytes = note->put.frame_bytes};
     crash_point(before_put);
     int error = value_put_queue(txn, &key, &entry);
     crash_point(after_put);
     if (error || receipt)
         return error;
-    return counts_add(&environment->counts, note->put.account, note->device, 1);
+    return counts_add(&environment->counts, note->put.account, note->device, 1, note->put.frame_bytes);
 }
 
 static int delete_range(struct environment *environment, struct map_txn *txn, const struct value_key *first,
@@ -86,7 +88,7 @@ int queue_delete(struct environment *environment, struct map_txn *txn, uint64_t 
     if (counted > known) /* damaged entries may count as what they are not */
         counted = known;
     if (counted > 0 && error == 0)
-        error = counts_add(&environment->counts, account, device, -counted);
+        error = counts_add(&environment->counts, account, device, -counted, 0);
     return error;
 }
 

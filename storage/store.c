@@ -99,6 +99,29 @@ static int check_metas(struct store *store, bool *ret_new, char *ret_error, size
     return 0;
 }
 
+/* A store of an older format is brought to this one's where it is: each environment in one transaction, so
+ * that a power cut leaves it old or new; environment 0 last, as when a store is made. Should some be new and
+ * some old, the next start goes on. */
+static int migrate(struct store *store, char *ret_error, size_t error_bytes) {
+    for (uint32_t i = store->count; i-- > 0;) {
+        struct value_meta meta;
+        int error = meta_read(&store->environments[i], &meta);
+        if (error == 0 && meta.format == STORE_FORMAT)
+            continue;
+        /* From 1: what is written from now on is new; queue entries of version 1 are read as long as they are
+         * there, so that a migration takes no longer than any start. */
+        if (error == 0)
+            error = meta_write(&store->environments[i], meta.store_id);
+        if (error) {
+            snprintf(ret_error, error_bytes, "%s can't be brought to this version's format: %s",
+                     store->folder, strerror(-error));
+            return error;
+        }
+        port_log("store_migrated environment=%u from=%u to=%u", i, meta.format, STORE_FORMAT);
+    }
+    return 0;
+}
+
 static int open_environments(struct store *store, char *ret_error, size_t error_bytes) {
     for (uint32_t i = store->count; i-- > 0;) {
         struct environment *environment = &store->environments[i];
@@ -186,6 +209,8 @@ static int open_all(struct store *store, char *ret_error, size_t error_bytes) {
         error = take_key(store, is_new, ret_error, error_bytes);
     if (error == 0 && is_new)
         error = write_metas(store, ret_error, error_bytes);
+    if (error == 0 && !is_new)
+        error = migrate(store, ret_error, error_bytes);
     return error;
 }
 

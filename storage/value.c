@@ -153,12 +153,16 @@ static uint32_t value_sum(struct map_view key, const uint8_t *value, size_t byte
     return value_crc(crc, value + VALUE_HEADER_BYTES, bytes - VALUE_HEADER_BYTES);
 }
 
+static uint8_t version_of(enum value_kind kind) {
+    return kind == VALUE_QUEUE ? VALUE_QUEUE_VERSION : VALUE_VERSION;
+}
+
 static int header_check(struct map_view value, enum value_kind kind) {
     if (value.bytes < VALUE_HEADER_BYTES || value.at[1] != kind || bytes_get16(value.at + 2) != 0)
         return -EUCLEAN;
-    if (value.at[0] > VALUE_VERSION)
+    if (value.at[0] > version_of(kind))
         return -EPROTO;
-    return value.at[0] == VALUE_VERSION ? 0 : -EUCLEAN;
+    return value.at[0] > 0 ? 0 : -EUCLEAN;
 }
 
 int value_open(struct map_view key, struct map_view value, enum value_kind kind, struct map_view *ret_body) {
@@ -173,7 +177,7 @@ int value_open(struct map_view key, struct map_view value, enum value_kind kind,
 }
 
 void value_seal(struct map_view key, enum value_kind kind, uint8_t *space, size_t bytes) {
-    space[0] = VALUE_VERSION;
+    space[0] = version_of(kind);
     space[1] = (uint8_t)kind;
     bytes_put16(space + 2, 0);
     bytes_put32(space + 4, value_sum(key, space, bytes));
@@ -260,6 +264,7 @@ int value_put_queue(struct map_txn *txn, const struct value_key *key, const stru
     if (error)
         return error;
     bytes_put64(space + VALUE_HEADER_BYTES, entry->expires_ms);
+    bytes_put64(space + VALUE_HEADER_BYTES + 8, entry->before);
     memcpy(space + VALUE_QUEUE_BYTES, entry->frame, entry->frame_bytes);
     value_seal(view, VALUE_QUEUE, space, bytes);
     return 0;
@@ -357,12 +362,16 @@ int value_peek_queue(struct map_view value, struct value_queue *ret_entry) {
     int error = header_check(value, VALUE_QUEUE);
     if (error)
         return error;
-    if (value.bytes < VALUE_QUEUE_BYTES + FRAME_HEADER_BYTES ||
-        value.bytes > VALUE_QUEUE_BYTES + FRAME_BYTES_MAX)
+    bool has_before = value.at[0] > 1;
+    size_t front = has_before ? VALUE_QUEUE_BYTES : VALUE_QUEUE_1_BYTES;
+    if (value.bytes < front + FRAME_HEADER_BYTES || value.bytes > front + FRAME_BYTES_MAX)
         return -EUCLEAN;
-    *ret_entry = (struct value_queue){.expires_ms = bytes_get64(value.at + VALUE_HEADER_BYTES),
-                                      .frame = value.at + VALUE_QUEUE_BYTES,
-                                      .frame_bytes = (uint32_t)(value.bytes - VALUE_QUEUE_BYTES)};
+    *ret_entry =
+        (struct value_queue){.expires_ms = bytes_get64(value.at + VALUE_HEADER_BYTES),
+                             .before = has_before ? bytes_get64(value.at + VALUE_HEADER_BYTES + 8) : 0,
+                             .has_before = has_before,
+                             .frame = value.at + front,
+                             .frame_bytes = (uint32_t)(value.bytes - front)};
     return 0;
 }
 

@@ -17,9 +17,11 @@
 #include "storage/map.h"
 
 #define VALUE_VERSION 1
+#define VALUE_QUEUE_VERSION 2 /* of queue entries; stores of format 1 have them of version 1 */
 #define VALUE_HEADER_BYTES 8
-#define VALUE_QUEUE_BYTES (VALUE_HEADER_BYTES + 8) /* a queue entry without its frame */
-#define VALUE_HASH_BYTES 32                        /* a code is stored as its SHA-256 */
+#define VALUE_QUEUE_BYTES (VALUE_HEADER_BYTES + 16)  /* a queue entry without its frame */
+#define VALUE_QUEUE_1_BYTES (VALUE_HEADER_BYTES + 8) /* one of version 1 */
+#define VALUE_HASH_BYTES 32                          /* a code is stored as its SHA-256 */
 
 /* The first byte of a key. What expires, codes and queues, comes last: the sweep walks these alone. */
 enum value_kind {
@@ -53,6 +55,8 @@ struct value_code {
 
 struct value_queue {
     uint64_t expires_ms;
+    uint64_t before; /* bytes of messages put into this queue before, since it was empty last */
+    bool has_before; /* version 1 has not */
     const uint8_t *frame;
     uint32_t frame_bytes;
 };

@@ -2,6 +2,7 @@
  * absence leaves behind.
  *
  *     store_fill --data FOLDER --from ACCOUNT --to ACCOUNT [--entries N] [--queues N] [--payload N]
+ *                [--ttl-s N]
  *
  * Messages from device 1 of one account to device 1 of the other, both of which exist; with more than one
  * queue, the others are of accounts it adds, fill-1, fill-2, ... The entries are put in turn, one to each
@@ -17,14 +18,13 @@
 #define SHARDS 1
 #define TXN_ENTRIES 100000
 #define EPOCH 1
-#define TTL_S 86400
-#define MS_PER_S 1000
 
 struct fill {
     const char *data;
     uint64_t from, to, first_added;
     uint64_t entries, queues;
     size_t payload_bytes;
+    uint32_t ttl_s;
     struct store *store;
     struct map_txn *txns[ENVIRONMENTS_MAX]; /* NULL: none open */
 };
@@ -117,10 +117,10 @@ static void put(struct fill *fill, uint64_t account, uint64_t seq, uint64_t numb
     struct frame_message message = {
         .id = {.from = fill->from, .to = account, .epoch = EPOCH, .number = number, .from_device = 1},
         .accepted_ms = utc_ms,
-        .ttl_s = TTL_S,
+        .ttl_s = fill->ttl_s,
         .payload = payload,
         .payload_bytes = (uint32_t)fill->payload_bytes};
-    struct value_queue entry = {.expires_ms = utc_ms + TTL_S * MS_PER_S, .frame = frame};
+    struct value_queue entry = {.expires_ms = utc_ms + fill->ttl_s * UINT64_C(1000), .frame = frame};
     entry.frame_bytes = (uint32_t)frame_write_message(frame, &message);
     struct value_key key = value_key_queue(account, 1, seq);
     check(value_put_queue(txn_of(fill, store_environment_of(fill->store, account)), &key, &entry), "put");
@@ -139,13 +139,11 @@ static void fill_queues(struct fill *fill) {
 }
 
 static void parse(struct fill *fill, int argc, char **argv) {
-    static const struct option options[] = {{"data", required_argument, NULL, 'd'},
-                                            {"from", required_argument, NULL, 'f'},
-                                            {"to", required_argument, NULL, 't'},
-                                            {"entries", required_argument, NULL, 'e'},
-                                            {"queues", required_argument, NULL, 'q'},
-                                            {"payload", required_argument, NULL, 'p'},
-                                            {0}};
+    static const struct option options[] = {
+        {"data", required_argument, NULL, 'd'},   {"from", required_argument, NULL, 'f'},
+        {"to", required_argument, NULL, 't'},     {"entries", required_argument, NULL, 'e'},
+        {"queues", required_argument, NULL, 'q'}, {"payload", required_argument, NULL, 'p'},
+        {"ttl-s", required_argument, NULL, 'l'},  {0}};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         uint64_t number = option == 'd' || option == '?' ? 0 : strtoull(optarg, NULL, 10);
         switch (option) {
@@ -164,6 +162,9 @@ static void parse(struct fill *fill, int argc, char **argv) {
         case 'q':
             fill->queues = number;
             break;
+        case 'l':
+            fill->ttl_s = (uint32_t)number;
+            break;
         case 'p':
             fill->payload_bytes = number;
             break;
@@ -179,7 +180,7 @@ static void parse(struct fill *fill, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-    struct fill fill = {.entries = 1000, .queues = 1, .payload_bytes = 100};
+    struct fill fill = {.entries = 1000, .queues = 1, .payload_bytes = 100, .ttl_s = 86400};
     parse(&fill, argc, argv);
     open_store(&fill);
     if (fill.queues > 1)

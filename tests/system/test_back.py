@@ -1,13 +1,15 @@
 """Coming back: what a long absence left in the store is served soon after a start, and in order.
 
 The figures of docs/BENCHMARKS.md are of TERN_BACK_ENTRIES=10000000, with TERN_BACK_QUEUES=1000 and 1."""
+import json
 import os
 import re
+import shutil
 import subprocess
 import time
 
 import wire
-from harness import RELEASE, check, check_equal, main, skip, test
+from harness import RELEASE, ROOT, check, check_equal, main, skip, test
 
 ENTRIES = int(os.environ.get("TERN_BACK_ENTRIES", "100000"))
 QUEUES = int(os.environ.get("TERN_BACK_QUEUES", "100"))
@@ -83,6 +85,35 @@ def a_store_full_of_messages_serves_the_first_at_once(world):
         switch.kill()
     switch.start()
     check_equal(switch.ctl("queue", "show", "bob")["devices"][0]["queue"], ENTRIES // QUEUES, "bob's queue")
+
+
+@test
+def a_store_of_the_format_before_opens_and_delivers(world):
+    if not wire.THERE:
+        skip("python3-cryptography is not there")
+    kept = os.path.join(ROOT, "tests", "vectors", "store-1")
+    switch = world.switch(start=False)
+    shutil.copytree(kept, switch.data)
+    os.chmod(os.path.join(switch.data, "server.key"), 0o600)
+    with open(os.path.join(kept, "store.json"), encoding="utf-8") as file:
+        told = json.load(file)
+    switch.start()
+    for environment in (1, 0):
+        line = " store_migrated environment=%d from=1 to=2" % environment
+        check(line in switch.process.err(), "not logged: %s", line)
+    who = told["devices"]["bob"]
+    uri = wire.Uri("127.0.0.1", switch.port, "bob", who["account"], bytes.fromhex(told["server_key"]), b"")
+    bob = wire.Device(uri, wire.KeyPair(bytes.fromhex(who["private"])))
+    bob.number = who["device"]
+    session = wire.Session(bob)
+    session.wait_inbox(told["entries"])
+    numbers = [one.fields["number"] for one in bob.inbox]
+    check_equal(numbers, list(range(1, told["entries"] + 1)), "numbers of the messages")
+    check_equal(switch.ctl_raw("store", "check").code(), 0, "exit status of the check")
+    session.close()
+    switch.stop()
+    switch.restart()
+    check("store_migrated" not in switch.process.err(), "migrated twice")
 
 
 main("ternd", "ternctl")

@@ -130,7 +130,7 @@ Test(store_start, counts_are_right_whatever_happens_during_the_sweep) {
         for (uint64_t account = 1; account <= 5; account += 2) {
             fill(&rig, account, next[account], next[account]);
             next[account]++;
-            cr_assert_eq(counts_add(&environment->counts, account, 1, 1), 0);
+            cr_assert_eq(counts_add(&environment->counts, account, 1, 1, 0), 0);
             counts_keep(&environment->counts);
         }
         for (uint64_t account = 1; account <= 5; account++)
@@ -139,6 +139,31 @@ Test(store_start, counts_are_right_whatever_happens_during_the_sweep) {
     cr_assert_null(environment->counts.expected);
     for (uint64_t account = 1; account <= 5; account++)
         cr_assert_eq(counted(environment, account), rig_count(&rig, account, 1), "queue of %lu", account);
+    rig_close(&rig);
+    rig_remove(&rig);
+}
+
+/* What bounds a queue in bytes has to know them at a start. */
+Test(store_start, knows_the_bytes_of_each_queue) {
+    struct rig rig;
+    uint8_t frame[RIG_FRAME_BYTES];
+    rig_make(&rig);
+    rig_start(&rig);
+    uint64_t each[] = {rig_message(frame, 1, 1, "x", 10), rig_message(frame, 1, 1, "x", 200)};
+    for (uint64_t seq = 1; seq <= 20; seq++)
+        cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 1, .seq = seq, .bytes = seq % 2 ? 200 : 10}),
+                     0);
+    rig_close(&rig);
+    rig_open(&rig);
+    const struct counts *counts = &rig.store->environments[0].counts;
+    cr_assert_eq(counts->expected[0].bytes, 10 * (each[0] + each[1]));
+    cr_assert_eq(store_start(rig.store), 0);
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 1, .seq = 21, .bytes = 200}), 0);
+    rig_delete(&rig, 1, 1, 1, 2);
+    rig_close(&rig);
+    rig_open(&rig);
+    counts = &rig.store->environments[0].counts;
+    cr_assert_eq(counts->expected[0].bytes, 9 * each[0] + 10 * each[1], "also over a restart");
     rig_close(&rig);
     rig_remove(&rig);
 }
