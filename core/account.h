@@ -11,6 +11,7 @@
 #include "core/gate.h"
 #include "core/msg.h"
 #include "core/outbox.h"
+#include "core/rate.h"
 
 struct session;
 
@@ -35,7 +36,10 @@ struct account {
     uint32_t block_count;
     uint16_t device_count; /* not revoked */
     uint8_t flags;
-    struct gates gates;           /* of messages whose copies for the sender's own devices are not safe yet */
+    struct gates gates; /* of messages whose copies for the sender's own devices are not safe yet */
+    struct rate messages, bytes;
+    uint32_t logins; /* since logins_ms */
+    uint64_t logins_ms;
     struct account *removed_next; /* in the shard's list, where it is removed */
 };
 

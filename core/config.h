@@ -29,8 +29,13 @@
     T(cores, "", I, "cores the shards are pinned to, as 0,2-3; empty: not pinned")                           \
     N(connections_max, 100000, 1, 4000000, I,                                                                \
       "connections a shard holds at a time (at most the descriptor limit)")                                  \
+    N(pending_max, 16384, 1, 4000000, R, "connections of a shard that have not logged in yet")               \
     N(address_connections_max, 256, 1, 1000000, R, "connections per address (IPv6: per /64)")                \
-    N(address_handshakes_max, 64, 1, 1000000, R, "handshakes per address (IPv6: per /64) in ten seconds")    \
+    N(address_handshakes_max, 64, 1, 1000000, R,                                                             \
+      "new connections per address (IPv6: per /64) in ten seconds")                                          \
+    N(address_pending_max, 64, 1, 1000000, R,                                                                \
+      "connections per address (IPv6: per /64) that have not logged in yet")                                 \
+    N(account_logins_max, 1000, 1, 1000000, R, "logins of an account in ten seconds")                        \
     L(address_exempt, "127.0.0.0/8", R,                                                                      \
       "networks the address limits leave out, repeatable; none: no exemption")                               \
     N(proxy_protocol, 0, 0, 1, I, "1: every connection starts with a PROXY protocol v2 header")              \
@@ -42,8 +47,17 @@
     N(ping_s, 60, 1, 86400, R, "silence after which the switch pings")                                       \
     N(idle_s, 150, 2, 86400, R, "silence after which a connection counts as dead")                           \
     N(payload_bytes_max, 64000, 1, 65459, R, "largest payload of a message")                                 \
+    N(session_messages_per_s, 0, 0, 1000000000, R,                                                           \
+      "messages a session may send in a second before its socket is not read; 0: no limit")                  \
+    N(session_bytes_per_s, 0, 0, 1099511627776, R,                                                           \
+      "bytes a session may send in a second before its socket is not read; 0: no limit")                     \
+    N(account_messages_per_s, 0, 0, 1000000000, R,                                                           \
+      "as session_messages_per_s, of all devices of an account")                                             \
+    N(account_bytes_per_s, 0, 0, 1099511627776, R, "as session_bytes_per_s, of all devices of an account")   \
     N(unticked_max, 1024, 1, 1000000, R,                                                                     \
       "messages of a session without a sent tick before its socket is not read")                             \
+    N(unticked_bytes_max, 16777216, 65536, 1099511627776, R,                                                 \
+      "bytes of a session's messages in memory, neither acknowledged nor on disk, before it is not read")    \
     N(window_messages, 4096, 1, 65536, R, "items on their way to a device before the rest queues on disk")   \
     N(window_bytes, 4194304, 65536, 1073741824, R,                                                           \
       "bytes on their way to a device before the rest queues on disk")                                       \
@@ -67,6 +81,8 @@
       "part of the map kept for deletes and receipts; new messages are refused beyond")                      \
     N(queue_messages_max, 1000000, 1, 1000000000, R,                                                         \
       "messages in one device's queue; receipts are not counted")                                            \
+    N(queue_bytes_max, 4294967296, 65536, 17592186044416, R,                                                 \
+      "bytes of messages in one device's queue; those of before the last start do not count")                \
     N(expiry_sweep_s, 60, 1, 86400, R,                                                                       \
       "time in which the store looks once at every queue for what has expired")                              \
     N(clock_jump_ms, 60000, 1000, 86400000, R,                                                               \

@@ -54,6 +54,8 @@ static void pause_input(struct session *session) {
     session->paused = true;
     paused_append(session);
     stats_add(session->shard->stats->input_paused, 1);
+    stats_add(session->shard->stats->input_slowed, session->slowed);
+    session->slowed = false;
     port_input_pause(session->shard, session->conn);
 }
 
@@ -281,6 +283,26 @@ static int take_joined(struct session *session, size_t bytes, enum close_reason 
     return reason ? -EPROTO : error;
 }
 
+/* Bytes a second, of the session and of its account. What is there is taken whole, once there is any
+ * token. */
+static bool may_take_bytes(struct session *session) {
+    struct shard *shard = session->shard;
+    if (session->state != SESSION_OPEN)
+        return true;
+    struct account *account = session->device->account;
+    session->slowed = !rate_admits(&session->bytes, shard->config.session_bytes_per_s, shard->now_ms) ||
+                      !rate_admits(&account->bytes, shard->config.account_bytes_per_s, shard->now_ms);
+    return !session->slowed;
+}
+
+static void take_bytes(struct session *session, size_t bytes) {
+    const struct config *config = &session->shard->config;
+    if (session->state != SESSION_OPEN)
+        return;
+    rate_take(&session->bytes, config->session_bytes_per_s, bytes);
+    rate_take(&session->device->account->bytes, config->account_bytes_per_s, bytes);
+}
+
 /* Works off a chunk. 0: all of it; -EAGAIN: the rest has to wait, and in ret_joined perhaps something before
  * it; -EPROTO: the session closes or moves. */
 static int eat(struct session *session, struct chunk *chunk, struct chunk *ret_joined) {
@@ -291,7 +313,12 @@ static int eat(struct session *session, struct chunk *chunk, struct chunk *ret_j
         size_t bytes = session->partial_bytes ? SIZE_MAX : unit_bytes(session, chunk->raw, have, &reason);
         if (reason)
             break;
+        if (!may_take_bytes(session)) {
+            error = -EAGAIN;
+            break;
+        }
         if (bytes <= have) {
+            take_bytes(session, bytes);
             uint8_t *unit = chunk->raw;
             chunk->raw += bytes;
             reason = take_unit(session, chunk, unit, bytes);
@@ -303,6 +330,7 @@ static int eat(struct session *session, struct chunk *chunk, struct chunk *ret_j
         int whole = join(session, chunk, &bytes, &reason);
         if (whole < 0)
             break;
+        take_bytes(session, have - (size_t)(chunk->end - chunk->raw));
         if (whole)
             error = take_joined(session, bytes, &reason, ret_joined);
         if (reason)

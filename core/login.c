@@ -7,6 +7,8 @@
 #include "core/session.h"
 #include "core/switch.h"
 
+#define LOGINS_WINDOW_MS 10000 /* account_logins_max is counted over this long */
+
 int login_first_frame(struct session *session, const struct frame *frame, size_t bytes_after) {
     struct shard *shard = session->shard;
     if ((frame->type != FRAME_LINK && frame->type != FRAME_LOGIN) || bytes_after)
@@ -60,6 +62,7 @@ void login_move(struct session *session, const struct chunk *rest) {
     }
     *move = (struct session_move){.session = session, .from = (uint16_t)shard->index, .to = (uint16_t)target};
     uint32_t conn = session->conn;
+    session_count_pending(session, false);
     shard->sessions[conn] = NULL;
     shard->session_count--;
     stats_add(shard->stats->connections, -1);
@@ -68,9 +71,21 @@ void login_move(struct session *session, const struct chunk *rest) {
 
 /* --- at home -------------------------------------------------------------------------------------------- */
 
+static bool may_log_in(struct shard *shard, struct account *account) {
+    if (shard->now_ms - account->logins_ms >= LOGINS_WINDOW_MS) {
+        account->logins_ms = shard->now_ms;
+        account->logins = 0;
+    }
+    return account->logins++ < shard->config.account_logins_max;
+}
+
 static void welcome(struct session *session, struct device *device) {
     struct shard *shard = session->shard;
     struct session *old = device->session;
+    if (!may_log_in(shard, device->account)) {
+        session_close(session, CLOSE_LOGIN_RATE);
+        return;
+    }
     if (old) {
         stats_add(shard->stats->sessions_replaced, 1);
         session_close(old, CLOSE_REPLACED);
@@ -80,6 +95,7 @@ static void welcome(struct session *session, struct device *device) {
     session->device = device;
     session->device_number = device->number;
     session->state = SESSION_OPEN;
+    session_count_pending(session, false);
     stats_add(shard->stats->logins, 1);
     struct frame_welcome body = {
         .account = device->account->number,
@@ -149,7 +165,7 @@ static enum close_reason link_reason(int status) {
     case -EPERM:
         return CLOSE_SUSPENDED;
     case -ENOSPC:
-        return CLOSE_OVERLOAD;
+        return CLOSE_DEVICE_LIMIT;
     default:
         return CLOSE_STORE_FAILED;
     }

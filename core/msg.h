@@ -42,6 +42,8 @@ struct message {
     bool first;       /* MESSAGE_FIRST */
     bool own_copy;    /* for the sender's other devices: never makes delivered */
     bool stored;      /* some target has it committed */
+    uint32_t conn;    /* of the session that sent it, on the owner's shard */
+    uint64_t session; /* its id */
     uint32_t attempt; /* of own copies: see struct gate */
     uint32_t acked;   /* bit per device slot of the account: acknowledged before all were discharged */
     struct message_id id;

@@ -97,6 +97,27 @@ static bool may_stay_in_memory(const struct shard *shard, const struct device *d
            outbox->count < shard->config.window_messages && outbox->bytes < shard->config.window_bytes;
 }
 
+/* Nothing of it can be in the queue: so nothing that went without a word, as damaged entries do, counts for
+ * ever. */
+static bool queue_is_empty(const struct outbox *outbox) {
+    return outbox->queue_next == outbox->drain_next && !outbox->unsettled && !outbox->sent_count;
+}
+
+void outbox_count_bytes(struct outbox *outbox, const struct outbox_item *item, bool in_queue) {
+    if (item->type != FRAME_MESSAGE || item->seq < outbox->counted_from)
+        return;
+    if (in_queue)
+        outbox->queue_bytes += item->bytes;
+    else
+        outbox->queue_bytes -= item->bytes < outbox->queue_bytes ? item->bytes : outbox->queue_bytes;
+}
+
+static bool queue_has_room(const struct shard *shard, struct outbox *outbox) {
+    if (queue_is_empty(outbox))
+        outbox->queue_bytes = 0;
+    return outbox->queue_bytes < shard->config.queue_bytes_max;
+}
+
 static void push(struct shard *shard, struct device *device, struct outbox_item *item, bool memory) {
     item->device = device;
     outbox_append(&device->outbox, item);
@@ -111,7 +132,9 @@ void outbox_push_message(struct shard *shard, struct device *device, struct mess
     bool memory = may_stay_in_memory(shard, device);
     enum refusal refusal = REFUSAL_NONE;
     struct outbox_item *item = NULL;
-    if (!memory && !outbox_store_takes(shard, device))
+    if (!memory && !queue_has_room(shard, &device->outbox))
+        refusal = REFUSAL_QUEUE_BYTES;
+    else if (!memory && !outbox_store_takes(shard, device))
         refusal = outbox_put_refusal(shard, device);
     else if (!(item = outbox_item_take(shard)))
         refusal = REFUSAL_LIMIT;
@@ -379,8 +402,10 @@ static void ack_receipt(struct shard *shard, struct device *device, struct outbo
         item->flags |= ITEM_ACKED | ITEM_SETTLED;
         outbox_unsettle(&device->outbox, item);
     } else {
-        if (item->seq)
+        if (item->seq) {
+            outbox_count_bytes(&device->outbox, item, false);
             outbox_delete(shard, device->account->number, device->number, item->seq, item->seq);
+        }
         outbox_item_free(shard, item);
     }
     if (receipt)
@@ -406,6 +431,7 @@ static void ack_message(struct shard *shard, struct device *device, struct outbo
         return;
     }
     if (copy) {
+        outbox_count_bytes(&device->outbox, item, false);
         outbox_delete(shard, device->account->number, device->number, item->seq, item->seq);
         outbox_item_free(shard, item);
         return;

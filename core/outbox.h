@@ -56,6 +56,8 @@ struct outbox {
     uint32_t sent_count;
     uint64_t sent_bytes;
     uint64_t bytes;                    /* of the frames of all items in the list */
+    uint64_t queue_bytes;              /* of the entries put since the start that are still there */
+    uint64_t counted_from;             /* seq of the first of them */
     uint64_t queue_next;               /* the seq the next put gets */
     uint64_t drain_next;               /* the next seq to send */
     uint64_t fetched_to;               /* the store has paged in everything below */
@@ -124,6 +126,8 @@ void outbox_unsettled_unlink(struct outbox *outbox, struct outbox_item *item);
 void outbox_age_append(struct shard *shard, struct outbox_item *item);
 void outbox_age_unlink(struct shard *shard, struct outbox_item *item);
 void outbox_delete(struct shard *shard, uint64_t account, uint16_t device, uint64_t first, uint64_t last);
+/* The message of this item is on its way to the queue; or is out of it, or never came there. */
+void outbox_count_bytes(struct outbox *outbox, const struct outbox_item *item, bool in_queue);
 /* True: the store is not known to refuse puts of this device just now. Else why it does. */
 bool outbox_store_takes(const struct shard *shard, const struct device *device);
 enum refusal outbox_put_refusal(const struct shard *shard, const struct device *device);

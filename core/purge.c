@@ -43,13 +43,18 @@ static void fail_entry(struct shard *shard, struct device *device, const struct 
     if (told)
         item = outbox_item_take(shard);
     if (!item) {
-        if (!told)
+        if (!told) {
+            const struct outbox_item gone = {
+                .seq = entry->seq, .bytes = entry->frame_bytes, .type = entry->frame_type};
+            outbox_count_bytes(&device->outbox, &gone, false);
             outbox_delete(shard, device->account->number, device->number, entry->seq, entry->seq);
+        }
         return;
     }
     item->device = device;
     item->seq = entry->seq;
     item->id = entry->id;
+    item->bytes = entry->frame_bytes;
     item->type = FRAME_MESSAGE;
     item->flags = ITEM_STORED | ITEM_ACKED | ITEM_FAILED;
     outbox_unsettle(&device->outbox, item);
@@ -68,6 +73,7 @@ static void forget_acked(struct shard *shard, struct device *device, uint64_t se
     if (!item || (item->flags & (ITEM_PUTTING | ITEM_FAILED)) || shard->now_ms - item->since_ms < FORGET_MS)
         return;
     outbox_unsettled_unlink(outbox, item);
+    outbox_count_bytes(outbox, item, false);
     outbox_item_free(shard, item);
     outbox_delete(shard, device->account->number, device->number, seq, seq);
 }

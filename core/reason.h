@@ -26,12 +26,18 @@
     X(17, DRAINING, "draining", "the switch is shutting down")                                               \
     X(18, IDLE, "idle", "nothing heard, pings unanswered")                                                   \
     X(19, OVERLOAD, "overload", "a limit of the switch is reached")                                          \
-    X(20, ADDRESS_LIMIT, "address_limit", "too many connections or handshakes from this address")            \
+    X(20, ADDRESS_LIMIT, "address_limit", "too many connections from this address")                          \
     X(21, BAD_PROXY, "bad_proxy_header", "the PROXY protocol header is missing or malformed")                \
     X(22, STORE_FAILED, "store_failed", "the store could not do what was asked")                             \
     X(23, TRUNCATED, "truncated", "the peer closed in the middle of a hello, handshake or record")           \
     X(24, MOVE_FAILED, "move_failed", "the connection could not be moved to its home shard")                 \
-    X(25, ACK_BEYOND, "ack_beyond", "an acknowledgement for what was never sent")
+    X(25, ACK_BEYOND, "ack_beyond", "an acknowledgement for what was never sent")                            \
+    X(26, CONNECTION_LIMIT, "connection_limit", "the shard holds as many connections as it may")             \
+    X(27, PENDING_LIMIT, "pending_limit", "too many connections of the shard have not logged in yet")        \
+    X(28, ADDRESS_RATE, "address_rate", "too many new connections from this address lately")                 \
+    X(29, ADDRESS_PENDING, "address_pending", "too many of this address have not logged in yet")             \
+    X(30, LOGIN_RATE, "login_rate", "too many logins of this account lately")                                \
+    X(31, DEVICE_LIMIT, "device_limit", "the account has as many devices as it may")
 
 #define X(number, name, text, help) CLOSE_##name = number,
 enum close_reason { CLOSE_REASONS(X) CLOSE_REASON_COUNT };
@@ -48,9 +54,11 @@ enum close_reason { CLOSE_REASONS(X) CLOSE_REASON_COUNT };
     X(7, STORE_FAILED, "store_failed", "the store can not write")                                            \
     X(8, OUT_OF_ORDER, "out_of_order", "an earlier message was refused and has to come first")               \
     X(9, TARGETS, "targets", "the target list is not supported or does not match")                           \
-    X(10, LIMIT, "limit", "a limit of the switch is reached")                                                \
+    X(10, LIMIT, "limit", "the switch holds as much in memory as it may")                                    \
     X(11, DRAINING, "draining", "the switch is shutting down")                                               \
-    X(12, QUEUE_FULL, "queue_full", "the recipient's queue is full")
+    X(12, QUEUE_FULL, "queue_full", "the recipient's queue is full")                                         \
+    X(13, QUEUE_BYTES, "queue_bytes", "the recipient's queue holds as many bytes as it may")                 \
+    X(14, UNTICKED, "unticked", "too much of this session has no tick, and the store takes nothing")
 
 #define X(number, name, text, help) REFUSAL_##name = number,
 enum refusal { REFUSALS(X) REFUSAL_COUNT };

@@ -16,8 +16,9 @@ static uint32_t message_weight(uint32_t frame_bytes) {
 
 /* --- a message's life on a shard ------------------------------------------------------------------------ */
 
-static struct message *message_create(struct shard *shard, const struct frame *frame, struct buf *buf,
+static struct message *message_create(struct session *session, const struct frame *frame, struct buf *buf,
                                       const struct message_id *id) {
+    struct shard *shard = session->shard;
     struct message *message = shard->message_free;
     if (message)
         shard->message_free = message->next;
@@ -30,9 +31,12 @@ static struct message *message_create(struct shard *shard, const struct frame *f
         .frame = frame->bytes,
         .frame_bytes = frame->frame_bytes,
         .owner = (uint16_t)shard->index,
+        .conn = session->conn,
+        .session = session->id,
         .id = *id,
     };
     buf->refs++;
+    session->unticked_bytes += frame->frame_bytes;
     shard->messages_out += message_weight(frame->frame_bytes);
     stats_add(shard->stats->messages_in_memory, 1);
     return message;
@@ -40,6 +44,9 @@ static struct message *message_create(struct shard *shard, const struct frame *f
 
 void message_home(struct shard *shard, struct message *message) {
     must(message->owner == shard->index);
+    struct session *session = shard->sessions[message->conn];
+    if (session && session->id == message->session)
+        session->unticked_bytes -= message->frame_bytes;
     buf_drop(shard, message->buf);
     message->next = shard->message_free;
     shard->message_free = message;
@@ -108,7 +115,9 @@ static uint32_t refusal_retry_ms(enum refusal refusal) {
     case REFUSAL_STORE_FULL:
     case REFUSAL_STORE_FAILED:
     case REFUSAL_QUEUE_FULL:
+    case REFUSAL_QUEUE_BYTES:
     case REFUSAL_LIMIT:
+    case REFUSAL_UNTICKED:
     case REFUSAL_DRAINING:
         return RETRY_MS;
     case REFUSAL_OUT_OF_ORDER:
@@ -246,13 +255,29 @@ static bool has_to_wait(const struct session *session, uint32_t target, uint32_t
         return true;
     if (target != shard->index && lanes_room(shard->lanes, shard->index, target) == 0)
         return true;
-    bool ticks_wait = session->unticked >= shard->config.unticked_max;
+    bool ticks_wait = session->unticked >= shard->config.unticked_max ||
+                      session->unticked_bytes >= shard->config.unticked_bytes_max;
     bool is_full = shard->messages_out + shard->receipts_out + 2 * message_weight(frame_bytes) >
                    shard->config.messages_max;
     if (!ticks_wait && !is_full)
         return false;
-    *ret_refusal = REFUSAL_LIMIT;
+    *ret_refusal = is_full ? REFUSAL_LIMIT : REFUSAL_UNTICKED;
     return !store_refuses(shard) && !(is_full && shard->now_ms < shard->queue_full_retry_ms);
+}
+
+/* Of the session and of its account, each so much a second. */
+static bool has_tokens(struct session *session) {
+    struct shard *shard = session->shard;
+    struct account *account = session->device->account;
+    const struct config *config = &shard->config;
+    if (!rate_admits(&session->messages, config->session_messages_per_s, shard->now_ms) ||
+        !rate_admits(&account->messages, config->account_messages_per_s, shard->now_ms)) {
+        session->slowed = true;
+        return false;
+    }
+    rate_take(&session->messages, config->session_messages_per_s, 1);
+    rate_take(&account->messages, config->account_messages_per_s, 1);
+    return true;
 }
 
 int route_accept(struct session *session, const struct frame *frame, struct buf *buf) {
@@ -263,7 +288,7 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
         return -EPROTO;
     uint32_t target = switch_home(shard, body.id.to);
     enum refusal refusal = REFUSAL_NONE;
-    if (has_to_wait(session, target, frame->frame_bytes, &refusal))
+    if (has_to_wait(session, target, frame->frame_bytes, &refusal) || !has_tokens(session))
         return -EAGAIN;
     body.id.from = account->number;
     body.id.epoch = session->epoch;
@@ -280,7 +305,7 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
     if (body.ttl_s && body.ttl_s < ttl_s)
         ttl_s = body.ttl_s;
     frame_accept_message(frame->bytes, &body.id, ttl_s, shard->utc_ms);
-    struct message *message = message_create(shard, frame, buf, &body.id);
+    struct message *message = message_create(session, frame, buf, &body.id);
     if (!message) {
         refuse(shard, &body.id, REFUSAL_LIMIT);
         return 0;
@@ -289,7 +314,7 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
     if (!has_own_copies(account, &body.id)) {
         gate_forget_refusal(&account->gates, &body.id);
     } else {
-        struct message *copy = message_create(shard, frame, buf, &body.id);
+        struct message *copy = message_create(session, frame, buf, &body.id);
         if (!copy || gate_add(&account->gates, &body.id, &copy->attempt) < 0) {
             if (copy)
                 message_home(shard, copy);

@@ -25,7 +25,16 @@ struct session *session_create(struct shard *shard, uint32_t conn, const char *a
     return session;
 }
 
+void session_count_pending(struct session *session, bool pending) {
+    if (session->pending == pending)
+        return;
+    session->pending = pending;
+    session->shard->pending_count += pending ? 1 : UINT32_MAX;
+    stats_add(session->shard->stats->connections_pending, pending ? 1 : -1);
+}
+
 void session_destroy(struct session *session) {
+    session_count_pending(session, false);
     input_unpause(session);
     input_forget(session);
     handshake_end(session);
@@ -71,6 +80,7 @@ void session_close(struct session *session, enum close_reason reason) {
         session_put(session, out, frame_write_close(out, FRAME_CLOSE, &body));
     }
     session->state = SESSION_CLOSING;
+    session_count_pending(session, false);
     input_unpause(session);
     input_forget(session);
     release_device(session, reason == CLOSE_REPLACED);

@@ -18,6 +18,7 @@
 #include "core/hello.h"
 #include "core/msg.h"
 #include "core/noise.h"
+#include "core/rate.h"
 #include "core/reason.h"
 #include "core/shard.h"
 
@@ -62,6 +63,8 @@ struct session {
     uint64_t id;          /* of the connection, for people */
     uint64_t items_acked; /* of the MESSAGE and RECEIPT frames of this session */
     uint32_t unticked;
+    uint64_t unticked_bytes; /* of its messages in memory */
+    struct rate messages, bytes;
     uint16_t device_number;
     uint16_t peer_close; /* reason of a CLOSE frame of the peer */
     uint8_t state;
@@ -70,11 +73,13 @@ struct session {
     bool keyed;  /* records flow */
     bool moving; /* the first frame said that its home is elsewhere */
     bool paused;
+    bool slowed;       /* what it waits for is its tokens */
     bool waiting_lent; /* some of what waits may lie in receive buffers */
     struct session *paused_next, *paused_prev;
     uint32_t marks_left; /* MARK frames it may send at once */
     uint64_t marks_ms;   /* when that was reckoned */
     uint16_t requests;   /* lookups and blocks the directory was asked for */
+    bool pending;        /* has not logged in, and counts as such */
     bool pinged;
     bool shut; /* port_close was called */
     uint8_t peer_key[KEY_BYTES];
@@ -96,6 +101,8 @@ struct session {
 
 struct session *session_create(struct shard *shard, uint32_t conn, const char *address, bool plaintext);
 void session_destroy(struct session *session);
+/* It has logged in, closes, or goes to another shard, which counts it anew. */
+void session_count_pending(struct session *session, bool pending);
 
 size_t session_output(struct session *session, uint8_t *space, size_t space_bytes, size_t *ret_needed);
 

@@ -162,6 +162,7 @@ int shard_load_queue(struct shard *shard, uint64_t account_number, uint16_t devi
     }
     device->outbox.drain_next = first_seq;
     device->outbox.queue_next = MUTANT(number_reused) ? last_seq : last_seq + 1;
+    device->outbox.counted_from = last_seq + 1;
     return 0;
 }
 
@@ -312,6 +313,7 @@ static void session_enter(struct shard *shard, struct session *session, uint32_t
     must(conn < shard->session_limit && !shard->sessions[conn]);
     shard->sessions[conn] = session;
     shard->session_count++;
+    session_count_pending(session, true);
     if (conn >= shard->session_high)
         shard->session_high = conn + 1;
     stats_add(shard->stats->connections, 1);
@@ -320,6 +322,8 @@ static void session_enter(struct shard *shard, struct session *session, uint32_t
 int shard_accepted(struct shard *shard, uint32_t conn, const char *address, bool plaintext) {
     if (shard->draining)
         return -EAGAIN;
+    if (shard->pending_count >= shard->config.pending_max)
+        return -EBUSY;
     struct session *session = session_create(shard, conn, address, plaintext);
     if (!session)
         return -ENOMEM;

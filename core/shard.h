@@ -68,8 +68,8 @@ void shard_turn_end(struct shard *shard);
 /* Monotonic ms at which the shard wants its next turn at the latest; UINT64_MAX: no hurry. */
 uint64_t shard_next_ms(const struct shard *shard);
 
-/* A connection was accepted. 0, or -ENOMEM / -EAGAIN (draining): io closes it. `plaintext`: came over a
- * plaintext listener. `address`: numeric, for people. */
+/* A connection was accepted. 0, or -ENOMEM, -EAGAIN (draining), -EBUSY (pending_max): io closes it.
+ * `plaintext`: came over a plaintext listener. `address`: numeric, for people. */
 int shard_accepted(struct shard *shard, uint32_t conn, const char *address, bool plaintext);
 /* Bytes came: `bytes` at `offset` of buf, with one reference that is the shard's from now on. */
 void shard_input(struct shard *shard, uint32_t conn, struct buf *buf, uint32_t offset, uint32_t bytes);

@@ -57,6 +57,7 @@ static void item_put(struct shard *shard, struct device *device, struct outbox_i
     }
     outbox_age_unlink(shard, item);
     item->seq = outbox->queue_next++;
+    outbox_count_bytes(outbox, item, true);
     item->flags |= ITEM_PUTTING;
     if (item->flags & ITEM_SENT) {
         must(outbox->drain_next == item->seq);
@@ -133,6 +134,7 @@ static void put_acked(struct shard *shard, struct device *device, struct outbox_
     if (committed && settled)
         outbox_delete(shard, device->account->number, device->number, item->seq, item->seq);
     if (!committed || settled) {
+        outbox_count_bytes(&device->outbox, item, false);
         outbox_unsettled_unlink(&device->outbox, item);
         outbox_item_free(shard, item);
     }
@@ -188,6 +190,7 @@ static void put_refused(struct shard *shard, struct device *device, struct outbo
         put_acked(shard, device, item, false);
         return;
     }
+    outbox_count_bytes(outbox, item, false);
     item->seq = 0;
     if ((item->flags & ITEM_SENT) || item->receipt) {
         outbox_age_append(shard, item);
@@ -321,6 +324,7 @@ void outbox_settled(struct shard *shard, struct device *device, const struct mes
         if (item->flags & ITEM_FAILED)
             outbox->failed_count--;
         outbox_unsettled_unlink(outbox, item);
+        outbox_count_bytes(outbox, item, false);
         run_add(shard, device, &run, item->seq);
         outbox_item_free(shard, item);
     }

@@ -13,6 +13,7 @@
 /* name, kind (counter: only rises; gauge: goes both ways), help */
 #define STATS(X)                                                                                             \
     X(connections, gauge, "connections open")                                                                \
+    X(connections_pending, gauge, "connections open that have not logged in yet")                            \
     X(connections_accepted, counter, "connections accepted")                                                 \
     X(connections_moved, counter, "connections moved to their account's home shard")                         \
     X(handshakes, counter, "handshakes completed")                                                           \
@@ -36,6 +37,7 @@
     X(deletes, counter, "queue entries deleted after settlement")                                            \
     X(put_failures, counter, "queue entries the store could not take")                                       \
     X(input_paused, counter, "times a socket was not read because of a limit")                               \
+    X(input_slowed, counter, "of them, because of messages or bytes per second")                             \
     X(records_opened, counter, "records opened")                                                             \
     X(records_sealed, counter, "records sealed")                                                             \
     X(bytes_in, counter, "bytes received")                                                                   \

@@ -49,6 +49,7 @@ struct shard {
     uint32_t session_limit;
     uint32_t session_high; /* one more than the highest conn in use so far */
     uint32_t session_count;
+    uint32_t pending_count; /* of them, those that have not logged in */
     uint64_t connection_next;
     struct session *paused_head, *paused_tail; /* not read because of a limit; tried again each turn */
     uint32_t check_cursor;                     /* sessions are looked at for timeouts in slices */

@@ -16,11 +16,18 @@
 /* A limit is told without waiting for the peer's hello, which costs a connection more. If it does not fit the
  * socket's buffer, an empty one, the peer is gone anyway. */
 static void tell(int fd, enum close_reason reason) {
+    static const uint8_t statuses[CLOSE_REASON_COUNT] = {
+        [CLOSE_OVERLOAD] = HELLO_OVERLOAD,
+        [CLOSE_DRAINING] = HELLO_OVERLOAD,
+        [CLOSE_ADDRESS_LIMIT] = HELLO_ADDRESS_LIMIT,
+        [CLOSE_CONNECTION_LIMIT] = HELLO_CONNECTION_LIMIT,
+        [CLOSE_PENDING_LIMIT] = HELLO_PENDING_LIMIT,
+        [CLOSE_ADDRESS_RATE] = HELLO_ADDRESS_RATE,
+        [CLOSE_ADDRESS_PENDING] = HELLO_ADDRESS_PENDING,
+    };
     uint8_t out[HELLO_BYTES];
-    struct hello_server answer = {.status = HELLO_OVERLOAD};
-    if (reason == CLOSE_ADDRESS_LIMIT)
-        answer.status = HELLO_ADDRESS_LIMIT;
-    else if (reason != CLOSE_OVERLOAD && reason != CLOSE_DRAINING)
+    struct hello_server answer = {.status = statuses[reason]};
+    if (answer.status == HELLO_OK)
         return;
     hello_write_server(out, &answer);
     (void)send(fd, out, sizeof(out), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -38,19 +45,25 @@ void conn_refuse(struct loop *loop, struct conn *conn, enum close_reason reason)
     conn_close(loop, conn);
 }
 
+static enum close_reason enter(struct loop *loop, struct conn *conn) {
+    char text[ADDRESS_TEXT_BYTES];
+    int error = addresses_enter(loop->group->addresses, &conn->address, loop->now_ms, &conn->counted);
+    conn->pending = conn->counted;
+    if (error)
+        return error == -EAGAIN  ? CLOSE_ADDRESS_RATE
+               : error == -EBUSY ? CLOSE_ADDRESS_PENDING
+                                 : CLOSE_ADDRESS_LIMIT;
+    address_text(&conn->address, text, sizeof(text));
+    error = shard_accepted(loop->shard, conn->slot, text, conn->plaintext);
+    if (!error)
+        return CLOSE_NONE;
+    return error == -EAGAIN ? CLOSE_DRAINING : error == -EBUSY ? CLOSE_PENDING_LIMIT : CLOSE_OVERLOAD;
+}
+
 /* The session begins. False: the connection is being closed. */
 static bool begin(struct loop *loop, struct conn *conn) {
-    char text[ADDRESS_TEXT_BYTES];
-    enum close_reason reason = CLOSE_NONE;
     conn->phase = CONN_OPEN;
-    if (addresses_enter(loop->group->addresses, &conn->address, loop->now_ms, &conn->counted) < 0) {
-        reason = CLOSE_ADDRESS_LIMIT;
-    } else {
-        address_text(&conn->address, text, sizeof(text));
-        int error = shard_accepted(loop->shard, conn->slot, text, conn->plaintext);
-        if (error)
-            reason = error == -EAGAIN ? CLOSE_DRAINING : CLOSE_OVERLOAD;
-    }
+    enum close_reason reason = enter(loop, conn);
     if (!reason)
         return true;
     conn_refuse(loop, conn, reason);
@@ -81,7 +94,7 @@ void conn_accept(struct loop *loop, int fd, bool plaintext) {
     }
     struct conn *conn = conn_take_slot(&loop->conns);
     if (!conn) {
-        conn_refuse_socket(loop, fd, CLOSE_OVERLOAD);
+        conn_refuse_socket(loop, fd, CLOSE_CONNECTION_LIMIT);
         return;
     }
     conn->fd = fd;

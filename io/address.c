@@ -16,6 +16,7 @@
 struct entry {
     uint8_t key[NETWORK_ADDRESS_BYTES];
     uint32_t connections;
+    uint32_t pending;    /* of them, those that have not logged in */
     uint32_t handshakes; /* since window_ms */
     uint64_t window_ms;
     bool used;
@@ -26,7 +27,7 @@ struct addresses {
     struct entry *entries;
     uint32_t capacity, count; /* capacity: a power of two */
     uint64_t full_ms;         /* when it was last found full of live entries; 0: never */
-    uint64_t connections_max, handshakes_max;
+    uint64_t connections_max, handshakes_max, pending_max;
     struct network exempt[CONFIG_LIST_MAX];
     uint32_t exempt_count;
 };
@@ -39,6 +40,7 @@ static bool is_ipv4(const uint8_t bytes[NETWORK_ADDRESS_BYTES]) {
 static void set_limits(struct addresses *addresses, const struct config *config) {
     addresses->connections_max = config->address_connections_max;
     addresses->handshakes_max = config->address_handshakes_max;
+    addresses->pending_max = config->address_pending_max;
     addresses->exempt_count = 0;
     uint32_t count = config_list_count(config->address_exempt, config->address_exempt_count);
     for (uint32_t i = 0; i < count; i++) {
@@ -168,9 +170,14 @@ static int enter(struct addresses *addresses, const struct address *address, uin
         entry->window_ms = now_ms;
         entry->handshakes = 0;
     }
-    if (entry->connections >= addresses->connections_max || entry->handshakes >= addresses->handshakes_max)
+    if (entry->connections >= addresses->connections_max)
         return -EUSERS;
+    if (entry->handshakes >= addresses->handshakes_max)
+        return -EAGAIN;
+    if (entry->pending >= addresses->pending_max)
+        return -EBUSY;
     entry->connections++;
+    entry->pending++;
     entry->handshakes++;
     return 0;
 }
@@ -188,11 +195,21 @@ int addresses_enter(struct addresses *addresses, const struct address *address, 
     return error;
 }
 
-void addresses_leave(struct addresses *addresses, const struct address *address) {
+void addresses_settle(struct addresses *addresses, const struct address *address) {
+    pthread_mutex_lock(&addresses->mutex);
+    struct entry *entry = find(addresses, address);
+    if (entry && entry->pending)
+        entry->pending--;
+    pthread_mutex_unlock(&addresses->mutex);
+}
+
+void addresses_leave(struct addresses *addresses, const struct address *address, bool pending) {
     pthread_mutex_lock(&addresses->mutex);
     struct entry *entry = find(addresses, address);
     if (entry && entry->connections)
         entry->connections--;
+    if (entry && entry->pending && pending)
+        entry->pending--;
     pthread_mutex_unlock(&addresses->mutex);
 }
 

@@ -28,10 +28,14 @@ int addresses_create(const struct config *config, struct addresses **ret_address
 void addresses_destroy(struct addresses *addresses);
 /* Takes over limits and exempt networks after a reload. */
 void addresses_reload(struct addresses *addresses, const struct config *config);
-/* A connection comes: 0, or -EUSERS where a limit is reached. counted: addresses_leave has to follow. */
+/* A connection comes, pending until it has logged in: 0; -EUSERS: too many connections, of this address or of
+ * so many addresses that the table is full; -EAGAIN: too many came lately; -EBUSY: too many are pending.
+ * counted: addresses_leave has to follow. */
 int addresses_enter(struct addresses *addresses, const struct address *address, uint64_t now_ms,
                     bool *ret_counted);
-void addresses_leave(struct addresses *addresses, const struct address *address);
+/* A counted connection has logged in. */
+void addresses_settle(struct addresses *addresses, const struct address *address);
+void addresses_leave(struct addresses *addresses, const struct address *address, bool pending);
 /* Connections now counted for this address. */
 uint32_t addresses_count(struct addresses *addresses, const struct address *address);
 

@@ -294,8 +294,8 @@ void conn_late(struct loop *loop, struct conn *conn) {
 
 static void leave_address(struct loop *loop, struct conn *conn) {
     if (conn->counted)
-        addresses_leave(loop->group->addresses, &conn->address);
-    conn->counted = false;
+        addresses_leave(loop->group->addresses, &conn->address, conn->pending);
+    conn->counted = conn->pending = false;
 }
 
 void conn_closed(struct loop *loop, struct conn *conn) {

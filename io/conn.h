@@ -36,7 +36,7 @@ struct kept {
 struct baggage {
     struct address address;
     struct kept *kept, *kept_tail;
-    bool counted;
+    bool counted, pending;
     bool plaintext;
 };
 
@@ -54,6 +54,7 @@ struct conn {
     uint8_t phase;
     bool plaintext;
     bool counted; /* in the table of addresses */
+    bool pending; /* there as one that has not logged in */
     bool receiving, receive_cancelled, paused, starving, ended;
     bool sending;
     bool closing; /* the close is in flight */

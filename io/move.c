@@ -15,6 +15,9 @@
 
 /* A direct descriptor takes no place in the process's table, and is found faster. */
 void conn_settle(struct loop *loop, struct conn *conn) {
+    if (conn->pending)
+        addresses_settle(loop->group->addresses, &conn->address);
+    conn->pending = false;
     if (conn->fd < 0 || conn->slot >= ring_files(loop->ring))
         return;
     if (ring_install(loop->ring, conn->slot, conn->fd) < 0)
@@ -74,6 +77,7 @@ void conn_finish_move(struct loop *loop, struct conn *conn) {
         .kept = conn->baggage->kept,
         .kept_tail = conn->baggage->kept_tail,
         .counted = conn->counted,
+        .pending = conn->pending,
         .plaintext = conn->plaintext,
     };
     crash_point(before_move);
@@ -95,12 +99,13 @@ void conn_arrive(struct loop *loop, struct session_move *move) {
         conn->phase = CONN_OPEN;
         conn->address = baggage->address;
         conn->counted = baggage->counted;
+        conn->pending = baggage->pending;
         conn->plaintext = baggage->plaintext;
         shard_moved_in(loop->shard, conn->slot, move);
         crash_point(after_move);
     } else {
         if (baggage->counted)
-            addresses_leave(loop->group->addresses, &baggage->address);
+            addresses_leave(loop->group->addresses, &baggage->address, baggage->pending);
         shard_move_failed(loop->shard, move);
         close(fd);
     }

@@ -12,6 +12,10 @@ static void check_session(const struct shard *shard, const struct session *sessi
     const struct config *config = &shard->config;
     if (session->unticked > config->unticked_max)
         sim_fail("P8: a session has %u messages without a tick", session->unticked);
+    if (session->unticked_bytes > config->unticked_bytes_max + 2 * FRAME_BYTES_MAX)
+        sim_fail("P8: a session has %llu bytes in memory", (unsigned long long)session->unticked_bytes);
+    if (session->unticked_bytes && !shard->messages_out)
+        sim_fail("a session counts %llu bytes of no message", (unsigned long long)session->unticked_bytes);
     if (session->control_bytes > SESSION_CONTROL_BYTES_MAX + CONTROL_SLACK_BYTES)
         sim_fail("P8: a session holds %u bytes of control frames", session->control_bytes);
     if (session->requests > SESSION_REQUESTS_MAX)
@@ -32,6 +36,9 @@ static void check_shard(uint32_t index) {
     const struct shard *shard = house.shard[index];
     if (shard->messages_out > shard->config.messages_max)
         sim_fail("P8: shard %u holds %u messages", index, shard->messages_out);
+    if (shard->pending_count > shard->session_count)
+        sim_fail("shard %u counts %u pending connections of %u", index, shard->pending_count,
+                 shard->session_count);
     if (shard->session_count > shard->config.connections_max)
         sim_fail("P8: shard %u holds %u connections", index, shard->session_count);
     if (network_lent(index) > house.config.buffers)

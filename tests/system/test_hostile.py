@@ -437,13 +437,13 @@ def an_address_has_a_limit_of_handshakes(world):
     for _ in range(12):
         connection = wire.Wire(address(switch))
         try:
-            refused += connection.hello()[0] == 6
+            refused += connection.hello()[0] == 10
         except (wire.Ended, ConnectionError):
             refused += 1
         connection.close()
     check(4 <= refused <= 8, "%d of 12 were refused", refused)
     check(
-        switch.stat("closed_address_limit") == refused, "counted as %d", switch.stat("closed_address_limit")
+        switch.stat("closed_address_rate") == refused, "counted as %d", switch.stat("closed_address_rate")
     )
     pair.check()
 

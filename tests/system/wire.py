@@ -47,7 +47,7 @@ SENT, DELIVERED, READ, FAILED = 1, 2, 4, 8
 REFUSALS = dict(
     enumerate(
         "none no_account no_device blocked suspended too_large store_full store_failed out_of_order "
-        "targets limit draining queue_full".split()
+        "targets limit draining queue_full queue_bytes unticked".split()
     )
 )
 CLOSINGS = dict(
@@ -55,7 +55,8 @@ CLOSINGS = dict(
         "none peer_closed peer_reset not_tern wrong_version no_cipher handshake_failed "
         "handshake_timeout record_too_large record_forged bad_frame unknown_device revoked suspended "
         "bad_code replaced kicked draining idle overload address_limit bad_proxy_header store_failed "
-        "truncated move_failed ack_beyond".split()
+        "truncated move_failed ack_beyond connection_limit pending_limit address_rate address_pending "
+        "login_rate device_limit".split()
     )
 )
 

@@ -44,13 +44,13 @@ static int enter(const char *text, uint64_t now_ms) {
     struct address address = parse(text);
     bool counted = false;
     int error = addresses_enter(addresses, &address, now_ms, &counted);
-    cr_assert(error == -EUSERS || (error == 0 && counted));
+    cr_assert(counted == (error == 0));
     return error;
 }
 
 static void leave(const char *text) {
     struct address address = parse(text);
-    addresses_leave(addresses, &address);
+    addresses_leave(addresses, &address, true);
 }
 
 Test(address, connections_are_limited_and_one_that_goes_makes_room) {
@@ -70,8 +70,27 @@ Test(address, handshakes_are_limited_in_a_window) {
         cr_expect_eq(enter("192.0.2.1", NOW_MS), 0);
         leave("192.0.2.1");
     }
-    cr_expect_eq(enter("192.0.2.1", NOW_MS + ADDRESS_WINDOW_MS - 1), -EUSERS);
+    cr_expect_eq(enter("192.0.2.1", NOW_MS + ADDRESS_WINDOW_MS - 1), -EAGAIN);
     cr_expect_eq(enter("192.0.2.1", NOW_MS + ADDRESS_WINDOW_MS), 0);
+    addresses_destroy(addresses);
+}
+
+Test(address, those_that_have_not_logged_in_are_limited) {
+    struct address address = parse("192.0.2.1");
+    make(1000, 1000, "none");
+    config.address_pending_max = 2;
+    addresses_reload(addresses, &config);
+    cr_expect_eq(enter("192.0.2.1", NOW_MS), 0);
+    cr_expect_eq(enter("192.0.2.1", NOW_MS), 0);
+    cr_expect_eq(enter("192.0.2.1", NOW_MS), -EBUSY);
+    cr_expect_eq(enter("192.0.2.2", NOW_MS), 0, "another address");
+    addresses_settle(addresses, &address);
+    cr_expect_eq(enter("192.0.2.1", NOW_MS), 0, "one has logged in");
+    cr_expect_eq(enter("192.0.2.1", NOW_MS), -EBUSY);
+    addresses_leave(addresses, &address, false);
+    cr_expect_eq(enter("192.0.2.1", NOW_MS), -EBUSY, "that was the one that had logged in");
+    leave("192.0.2.1");
+    cr_expect_eq(enter("192.0.2.1", NOW_MS), 0, "one gave up");
     addresses_destroy(addresses);
 }
 
@@ -81,7 +100,7 @@ Test(address, a_shard_whose_clock_is_a_turn_behind_resets_no_window) {
     cr_expect_eq(enter("192.0.2.1", NOW_MS + 5), 0);
     cr_expect_eq(enter("192.0.2.1", NOW_MS), 0);
     cr_expect_eq(enter("192.0.2.1", NOW_MS + 5), 0);
-    cr_expect_eq(enter("192.0.2.1", NOW_MS), -EUSERS);
+    cr_expect_eq(enter("192.0.2.1", NOW_MS), -EAGAIN);
     addresses_destroy(addresses);
 }
 
@@ -140,7 +159,7 @@ Test(address, the_table_is_bounded_forgets_what_is_over_and_never_what_is_open) 
     for (uint32_t i = 0; i < taken; i++) {
         struct address address = numbered(i);
         cr_assert_eq(addresses_count(addresses, &address), 1);
-        addresses_leave(addresses, &address);
+        addresses_leave(addresses, &address, true);
     }
     struct address late = numbered(5 * ADDRESS_ENTRIES_MAX);
     cr_expect_eq(addresses_enter(addresses, &late, NOW_MS + 2 * ADDRESS_WINDOW_MS, &counted), 0);

@@ -249,7 +249,7 @@ Test(conn, floods_of_peers_that_do_not_read_take_no_receive_buffer_from_others) 
 
 /* --- limits --------------------------------------------------------------------------------------------- */
 
-Test(conn, beyond_connections_max_peers_are_told_overload) {
+Test(conn, beyond_connections_max_peers_are_told) {
     enum { SOCKETS = 20 };
     int fds[SOCKETS];
     uint32_t told = 0;
@@ -259,12 +259,12 @@ Test(conn, beyond_connections_max_peers_are_told_overload) {
     live_start(&live);
     for (uint32_t i = 0; i < SOCKETS; i++)
         fds[i] = live_connect(&live, PLAINTEXT, 0);
-    live_awaits(&live, closed[CLOSE_OVERLOAD], SOCKETS - 2 * 3);
+    live_awaits(&live, closed[CLOSE_CONNECTION_LIMIT], SOCKETS - 2 * 3);
     for (uint32_t i = 0; i < SOCKETS; i++) {
         uint8_t byte;
         if (recv(fds[i], &byte, 1, MSG_DONTWAIT | MSG_PEEK) != 1)
             continue;
-        cr_expect_eq(hello_status(fds[i]), HELLO_OVERLOAD);
+        cr_expect_eq(hello_status(fds[i]), HELLO_CONNECTION_LIMIT);
         cr_expect(ends(fds[i]));
         told++;
     }

@@ -169,9 +169,13 @@ static const char *const hello_refusals[] = {
     [HELLO_BAD_CIPHER] = "the switch has no cipher in common",
     [HELLO_BAD_PATTERN] = "the switch does not take this handshake pattern here",
     [HELLO_PLAINTEXT_REFUSED] = "the switch does not take plaintext here",
-    [HELLO_OVERLOAD] = "the switch has as many connections as it takes",
-    [HELLO_ADDRESS_LIMIT] = "too many connections or handshakes from this address",
+    [HELLO_OVERLOAD] = "the switch takes no connection just now",
+    [HELLO_ADDRESS_LIMIT] = "the switch has as many connections of this address as it takes",
     [HELLO_BAD_RESERVED] = "the switch found reserved bits set in the hello",
+    [HELLO_CONNECTION_LIMIT] = "the switch has as many connections as it takes",
+    [HELLO_PENDING_LIMIT] = "too many others are logging in just now",
+    [HELLO_ADDRESS_RATE] = "too many connections came from this address lately",
+    [HELLO_ADDRESS_PENDING] = "too many connections of this address have not logged in",
 };
 
 static const char *hello_refusal(uint8_t status) {
