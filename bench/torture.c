@@ -48,6 +48,7 @@ struct torture {
     struct torture_fleet fleet;
     struct torture_result result;
     struct admin_switch found;
+    char shards[12];
     uint32_t account_count; /* added, those that nobody has linked included */
     uint32_t extra_count;   /* accounts asked for while it ran */
     uint32_t turn;
@@ -65,9 +66,13 @@ static void wait_ms(uint32_t ms) {
     nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L}, NULL);
 }
 
-static struct own_switch_setup setup_of(const struct torture *torture, const char *crash) {
-    return (struct own_switch_setup){
-        .shards = torture->options.shards, .options = switch_options, .crash = crash};
+/* With another number of shards than before, perhaps. Valid until it is called again. */
+static struct own_switch_setup setup_of(struct torture *torture, const char *crash) {
+    uint32_t shards = torture->fleet.random
+                          ? 1 + torture_fleet_chance(&torture->fleet, torture->options.shards)
+                          : torture->options.shards;
+    snprintf(torture->shards, sizeof(torture->shards), "%u", shards);
+    return (struct own_switch_setup){.shards = torture->shards, .options = switch_options, .crash = crash};
 }
 
 /* --- accounts and devices ------------------------------------------------------------------------------- */

@@ -28,7 +28,8 @@ static const struct argp_option table[] = {
     {"accounts", KEY_ACCOUNTS, "N", 0, "accounts, each of which sends to all (default 4)", 1},
     {"devices", KEY_DEVICES, "N", 0, "devices of each account, each a process (default 2)", 1},
     {"size", KEY_SIZE, "BYTES", 0, "largest payload of a message (default 1500)", 1},
-    {"shards", KEY_SHARDS, "N", 0, "shards of the switch (default 2)", 1},
+    {"shards", KEY_SHARDS, "N", 0,
+     "most shards of the switch, whose number changes with each start (default 3)", 1},
     {"point", KEY_POINT, "NAME", 0,
      "kill only at this crash point (default: each in turn, and at random moments)", 1},
     {"seed", KEY_SEED, "N", 0, "repeat the choices of a run, though not its timing (default: a new one)", 1},
@@ -79,8 +80,7 @@ static error_t parse(int key, char *value, struct argp_state *state) {
         options->payload_bytes_max = (uint32_t)number(state, "size", value, 1, 60000);
         return 0;
     case KEY_SHARDS:
-        number(state, "shards", value, 1, 64);
-        options->shards = value;
+        options->shards = (uint32_t)number(state, "shards", value, 1, 64);
         return 0;
     case KEY_POINT:
         options->point = known_point(state, value);
@@ -119,6 +119,6 @@ void torture_options_parse(struct torture_options *ret_options, int count, char 
             "be started.",
     };
     *ret_options = (struct torture_options){
-        .kills = 200, .accounts = 4, .devices = 2, .payload_bytes_max = 1500, .shards = "2"};
+        .kills = 200, .accounts = 4, .devices = 2, .payload_bytes_max = 1500, .shards = 3};
     argp_parse(&argp, count, arguments, 0, NULL, ret_options);
 }

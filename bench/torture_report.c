@@ -27,10 +27,10 @@ bool torture_result_is_good(const struct torture_result *result) {
 void torture_report_print(const struct torture_result *result, FILE *out) {
     const struct torture_options *options = result->options;
     fprintf(out,
-            "%u kills of the switch in %.0f s, %s shard%s; %u accounts, %u devices; seed %" PRIu64 "\n\n",
-            torture_result_kills(result), result->seconds, options->shards,
-            options->shards[0] == '1' && !options->shards[1] ? "" : "s", result->account_count,
-            result->device_count, result->seed);
+            "%u kills of the switch in %.0f s, up to %u shard%s; %u accounts, %u devices; seed %" PRIu64
+            "\n\n",
+            torture_result_kills(result), result->seconds, options->shards, options->shards == 1 ? "" : "s",
+            result->account_count, result->device_count, result->seed);
     fprintf(out, "  %-16s %5s %12s  %s\n", "killed", "kills", "not reached", "moment");
     for (size_t i = 0; crash_points_there() && i < CRASH_POINT_COUNT; i++)
         fprintf(out, "  %-16s %5u %12u  %s\n", points[i].name, result->killed_at[i], result->not_reached[i],
@@ -42,6 +42,8 @@ void torture_report_print(const struct torture_result *result, FILE *out) {
                 result->devices_crashed[i], points[CRASH_CLIENT_FIRST + i].moment);
     fprintf(out, "  devices killed at random %u, stopped for a while %u, sent away %u\n\n",
             result->devices_killed, result->devices_stopped, result->devices_left);
+    if (result->interrupted)
+        return; /* nothing was compared */
 #define X(name, help) fprintf(out, "  %-12s %9" PRIu64 "  %s\n", #name, result->check.name, help);
     TORTURE_COUNTS(X)
 #undef X
@@ -59,8 +61,8 @@ void torture_report_print_wrong(const struct torture_result *result, FILE *out) 
     if (check->wrong_count > shown)
         fprintf(out, "ternbench: and %u more of that kind\n", check->wrong_count - shown);
     if (result->interrupted)
-        fprintf(out, "ternbench: it was interrupted\n");
-    if (!check->sent && !check->wrong_count)
+        fprintf(out, "ternbench: it was interrupted, nothing was compared\n");
+    if (!check->sent && !check->wrong_count && !result->interrupted)
         fprintf(out, "ternbench: nothing was sent\n");
     fprintf(out, "ternbench: its choices come again with --seed %" PRIu64 "\n", result->seed);
 }
@@ -88,7 +90,7 @@ static cJSON *as_json(const struct torture_result *result) {
     cJSON_AddNumberToObject(settings, "accounts", result->account_count);
     cJSON_AddNumberToObject(settings, "devices", result->device_count);
     cJSON_AddNumberToObject(settings, "payload_bytes_max", options->payload_bytes_max);
-    cJSON_AddStringToObject(settings, "shards", options->shards);
+    cJSON_AddNumberToObject(settings, "shards_max", options->shards);
     cJSON_AddBoolToObject(settings, "crash_points", crash_points_there());
     cJSON *results = cJSON_AddObjectToObject(root, "results");
     cJSON_AddBoolToObject(results, "good", torture_result_is_good(result));
