@@ -164,8 +164,11 @@ Test(limits, an_address_has_so_many_that_have_not_logged_in) {
     live_start(&live);
     client_make(&client, &live);
     client_open(&client, 0);
-    for (uint32_t i = 0; i < 3; i++)
+    for (uint32_t i = 0; i < 3; i++) {
         fds[i] = live_connect(&live, PLAINTEXT, 0);
+        if (i < 2)
+            live_awaits(&live, connections_pending, i + 1);
+    }
     cr_expect_eq(hello_status(fds[2]), HELLO_ADDRESS_PENDING);
     cr_expect_eq(live_count(&live, closed[CLOSE_ADDRESS_PENDING]), 1);
     live_awaits(&live, closed[CLOSE_HANDSHAKE_TIMEOUT], 2);
