@@ -27,6 +27,7 @@
 #define POINT_MS 3000   /* for a crash point to be reached */
 #define DOWN_MS_MAX 120 /* between a death and the next start */
 #define RANDOM_PART 4   /* one kill in so many is at a random moment, though there are points */
+#define NUMBER_MS 200   /* between two accounts that are added for a point of that */
 #define NEWCOMERS_MAX 6
 #define POLL_MS 2
 #define BURST_MAX 12
@@ -189,12 +190,11 @@ static void live(struct torture *torture, uint32_t point) {
     bool random = point == CRASH_POINT_COUNT;
     uint64_t began_ms = client_now_ms();
     uint64_t end_ms = began_ms + (random ? 1 + torture_fleet_chance(&torture->fleet, LIFE_MS_MAX) : POINT_MS);
-    bool is_added = !wants_number(point);
+    uint64_t number_ms = wants_number(point) ? began_ms + NUMBER_MS : UINT64_MAX;
     while (!own_switch_has_ended(&torture->own) && client_now_ms() < end_ms && !interrupted) {
-        if (!is_added && client_now_ms() >= began_ms + 50) {
+        if (client_now_ms() >= number_ms) {
             add_newcomer(torture);
-            is_added = torture->account_count == torture->options.accounts + NEWCOMERS_MAX;
-            began_ms = client_now_ms() + 500;
+            number_ms = client_now_ms() + NUMBER_MS;
         }
         torture_fleet_strike(&torture->fleet);
         admit_newcomers(torture);
