@@ -30,6 +30,17 @@ void end_fini(struct end *end) {
         end->load->wire->close(end);
     ticks_fini(&end->ticks);
     ticks_fini(&end->confirms);
+    explicit_bzero(end->secret, sizeof(end->secret));
+}
+
+void end_leave(struct end *end) {
+    if (end->speaks)
+        end->load->wire->close(end);
+    end->state = END_IDLE;
+    end->sending = end->is_on_its_way = end->is_marked = false;
+    end->items = end->items_acked = 0;
+    if (end->unticked) /* sent again, in order, before anything new */
+        end->resend_from = end->ticks.low;
 }
 
 int end_fail(struct end *end, const char *format, ...) {
@@ -227,12 +238,12 @@ static int put_messages(struct end *end) {
     const struct load *load = end->load;
     if (end->resend_from)
         return end_clock_ns() < end->resend_at_ns ? 0 : put_again(end);
-    if (!end->sending)
+    if (!end->sending || end->is_mute)
         return 0;
     uint64_t sent_ns = end_clock_ns();
     while (end->unticked < load->window && load->wire->gathered(end) < GATHERED_BYTES_MAX) {
         uint64_t number = end->ticks.next;
-        if (load->rate > 0 && number > end->due)
+        if ((load->rate > 0 && number > end->due) || (load->messages && number > load->messages))
             return 0;
         if (load->rate > 0)
             sent_ns = end_intended_ns(end, number);
@@ -252,6 +263,9 @@ static int put_messages(struct end *end) {
 }
 
 int end_output(struct end *end, const uint8_t **ret_bytes, size_t *ret_count) {
+    *ret_count = 0;
+    if (end->state == END_IDLE)
+        return 0;
     if (end->state == END_FAILED)
         return -EPROTO;
     int error = 0;

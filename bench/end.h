@@ -28,6 +28,7 @@ struct load {
     uint32_t window; /* messages of an end without a sent tick */
     uint32_t size_bytes;
     double rate; /* messages a second that all ends together are to send; 0: as many as the window allows */
+    uint64_t messages; /* that an end sends; 0: as many as there is time for */
     bool plaintext;
     uint64_t seed;
     uint8_t server_key[NOISE_KEY_BYTES];
@@ -36,6 +37,8 @@ struct load {
     uint64_t start_ns;                       /* CLOCK_MONOTONIC; sending begins */
     uint64_t measure_from_ns, measure_to_ns; /* at the second one sending stops */
 };
+
+#define END_NAME_BYTES 80
 
 enum end_state { END_IDLE, END_LINKING, END_OPEN, END_FAILED };
 
@@ -53,6 +56,11 @@ struct end {
     uint16_t device;
     uint64_t account, epoch;
     uint8_t code[FRAME_CODE_BYTES];
+    char name[END_NAME_BYTES]; /* as a server of names knows it */
+    bool is_known;             /* linked before: it logs in with the same key */
+    bool is_away;              /* it does not connect now */
+    bool is_mute;              /* it only receives */
+    uint8_t secret[NOISE_KEY_BYTES];
     uint64_t now_ns; /* of the burst at hand */
     /* as sender */
     struct ticks ticks;
@@ -69,6 +77,9 @@ struct end {
 void end_init(struct end *end, const struct load *load, struct tally *tally, uint32_t pair,
               uint32_t direction);
 void end_fini(struct end *end);
+/* Forgets the connection, which is closed, so that it can connect again; what is ticked and what is not
+ * stays. */
+void end_leave(struct end *end);
 /* Makes the wire ready and connects, which may take a moment. A blocking socket, now the caller's; negative
  * errno, with the tally's problem set. */
 int end_connect(struct end *end);

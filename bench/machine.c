@@ -58,3 +58,20 @@ int machine_cpu_ns(pid_t pid, uint64_t *ret_ns) {
     *ret_ns = (user + kernel) * (1000000000u / (uint64_t)sysconf(_SC_CLK_TCK));
     return 0;
 }
+
+static uint64_t number_in(const char *path, const char *key, uint64_t scale) {
+    char text[MACHINE_TEXT_BYTES] = "0";
+    find_value(path, key, ':', text);
+    return strtoull(text, NULL, 10) * scale;
+}
+
+void machine_memory(pid_t pid, struct machine_memory *ret_memory) {
+    char status[64], io[64];
+    snprintf(status, sizeof(status), "/proc/%d/status", (int)pid);
+    snprintf(io, sizeof(io), "/proc/%d/io", (int)pid);
+    *ret_memory = (struct machine_memory){
+        .user_bytes = number_in(status, "RssAnon", 1024),
+        .kernel_bytes = number_in("/proc/meminfo", "Slab", 1024),
+        .written_bytes = number_in(io, "write_bytes", 1),
+    };
+}

@@ -17,10 +17,18 @@ struct machine {
     uint64_t memory_bytes;
 };
 
+struct machine_memory {
+    uint64_t user_bytes;    /* of the process: anonymous memory in use (RssAnon) */
+    uint64_t kernel_bytes;  /* of the whole machine: slabs */
+    uint64_t written_bytes; /* of the process, to storage; 0 where it can not be seen */
+};
+
 /* What can not be found out is "unknown". */
 void machine_describe(struct machine *ret_machine);
 /* Processor time of a process so far, all threads, user and system, in steps of the kernel's clock tick (10
  * ms). 0; -ESRCH: there is none, or it can not be seen. */
 int machine_cpu_ns(pid_t pid, uint64_t *ret_ns);
+/* What can not be seen is 0. */
+void machine_memory(pid_t pid, struct machine_memory *ret_memory);
 
 #endif

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/fleet.h"
+#include "bench/micro.h"
 #include "bench/pairs.h"
 #include "bench/ratio.h"
 #include "bench/torture.h"
@@ -18,6 +20,12 @@ static const struct command commands[] = {
     {"pairs", pairs_run, "pairs of devices send to each other; every message and receipt is checked"},
     {"floor", floor_run, "the same on a bare relay: the least any TCP relay must do"},
     {"ratio", ratio_run, "the switch and the floor in turn, and the ratio"},
+    {"peers", peers_run, "the switch and other servers in turn, as far as they are installed"},
+    {"receipts", receipts_run, "the receipt pipeline across two shards"},
+    {"offline", offline_run, "messages to devices that are away: enqueued, then drained"},
+    {"reconnect", reconnect_run, "all devices come back at once"},
+    {"idle", idle_run, "many connections that say nothing, and what they take"},
+    {"micro", micro_run, "single steps of a message's way, in nanoseconds and instructions"},
     {"torture", torture_run, "a switch and its devices are killed again and again; nothing may be lost"},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -25,7 +33,7 @@ static const struct command commands[] = {
 static void print_usage(FILE *out) {
     fprintf(out, "Usage: ternbench COMMAND [OPTION...]\n\nCommands:\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
+        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
     fprintf(out, "\n`ternbench COMMAND --help` lists a command's options.\n");
 }
 

@@ -46,7 +46,7 @@ static const struct row rows[] = {
     {OPTIONS_WINDOWS,
      {"windows", KEY_WINDOWS, "LIST", 0, "windows, one after the other (default 1,8,64)", 1}},
     {OPTIONS_LOAD, {"size", KEY_SIZE, "BYTES", 0, "payload of a message, at least 32 (default 200)", 1}},
-    {OPTIONS_LOAD,
+    {OPTIONS_LOAD | OPTIONS_COUNT,
      {"seconds", KEY_SECONDS, "N", 0, "measured time, after half a second to warm up (default 5)", 1}},
     {OPTIONS_WINDOW,
      {"rate", KEY_RATE, "N", 0,

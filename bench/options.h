@@ -36,6 +36,9 @@ struct options {
     uint32_t pairs, window, size_bytes, seconds, threads, repeat, connections, messages;
     uint32_t windows[OPTIONS_WINDOWS_MAX], window_count;
     double rate;
+    uint32_t idle_s; /* not of the command line: connections stay idle for so long before the load */
+    bool is_offline; /* not of the command line: the second of each pair is away while the first sends */
+    bool is_storm;   /* not of the command line: all devices leave and come back before the load */
 };
 
 /* groups: of enum options_group. doc: the command in a sentence. defaults: what stays where the command line

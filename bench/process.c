@@ -154,6 +154,14 @@ int process_wait_ready(struct process *process, uint32_t timeout_ms) {
     return -ETIMEDOUT;
 }
 
+int process_wait_end(struct process *process) {
+    int status = -1;
+    if (process->pid)
+        waitpid(process->pid, &status, 0);
+    process->pid = 0;
+    return status;
+}
+
 void process_show_log(const struct process *process) {
     char path[PROCESS_PATH_BYTES * 2], line[512];
     path_of(process, "log", path);

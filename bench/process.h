@@ -31,7 +31,9 @@ int process_start(struct process *process, const cpu_set_t *cores, const char *c
 int process_fork(struct process *process, const cpu_set_t *cores, void (*body)(void *context), void *context);
 /* Until something accepts connections at the port. -ECHILD: it ended; -ETIMEDOUT. */
 int process_wait_ready(struct process *process, uint32_t timeout_ms);
-/* What it said last, to standard error. */
+/* Until it ends by itself. Its status as of waitpid. */
+int process_wait_end(struct process *process);
+/* What it said, to standard error. */
 void process_show_log(const struct process *process);
 void process_close(struct process *process);
 /* Is there such a program in PATH (or /usr/sbin)? */

@@ -2,10 +2,15 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "bench/floor.h"
 #include "bench/pairs.h"
+#include "bench/peers.h"
 #include "bench/trial.h"
+
+#define PEERS_MAX 8
+#define PAIRS_OF_XMPP 200
 
 /* Of one server under one window: what a comparison takes of it. */
 struct side {
@@ -35,21 +40,20 @@ static void add_side(struct figures *figures, const char *part, const char *name
     figures_add(figures, side->load_cpu, "% of a core", "%s.%s_load_cpu", part, name);
 }
 
-/* A, then B: both in the same minute, with everything else the same. */
-static int compare(const struct server_kind *kind, const struct options *options, const struct pins *pins,
-                   struct figures *figures) {
-    struct side own, floor;
-    char part[32];
-    snprintf(part, sizeof(part), "%s_w%u", kind->plaintext ? "plaintext" : "encrypted", options->window);
-    int status = measure(kind, options, pins, &own);
+/* A, then B: both in the same minute, with everything else the same. part: what the figures are filed
+ * under. */
+static int compare(const struct server_kind *own_kind, const struct server_kind *kind, const char *part,
+                   const struct options *options, const struct pins *pins, struct figures *figures) {
+    struct side own, other;
+    int status = measure(own_kind, options, pins, &own);
     if (!status)
-        status = measure(&server_floor, options, pins, &floor);
+        status = measure(kind, options, pins, &other);
     if (status)
         return status;
     add_side(figures, part, "switch", &own);
-    add_side(figures, part, "floor", &floor);
-    figures_add(figures, own.messages_per_s / floor.messages_per_s, "", "%s.ratio_floor", part);
-    figures_add(figures, floor.cpu_us / own.cpu_us, "", "%s.ratio_floor_cpu", part);
+    add_side(figures, part, kind->ratio, &other);
+    figures_add(figures, own.messages_per_s / other.messages_per_s, "", "%s.ratio_%s", part, kind->ratio);
+    figures_add(figures, other.cpu_us / own.cpu_us, "", "%s.ratio_%s_cpu", part, kind->ratio);
     return 0;
 }
 
@@ -85,12 +89,107 @@ int ratio_run(int count, char **arguments) {
         for (uint32_t j = 0; j < options.window_count * 2 && !status; j++) {
             options.window = options.windows[j / 2];
             const struct server_kind *kind = j % 2 ? &server_tern : &server_tern_plaintext;
+            char part[32];
+            snprintf(part, sizeof(part), "%s_w%u", kind->plaintext ? "plaintext" : "encrypted",
+                     options.window);
             if (!options.plaintext || kind->plaintext)
-                status = compare(kind, &options, &pins, &figures);
+                status = compare(kind, &server_floor, part, &options, &pins, &figures);
         }
         if (!status)
             report_add(&report, &figures, true);
     }
+    report.is_complete = status == EXIT_COMPLETE;
+    int error = report_close(&report, options.json, options.plot);
+    return status ? status : error ? EXIT_MISSING : EXIT_COMPLETE;
+}
+
+/* --- peers ---------------------------------------------------------------------------------------------- */
+
+/* Is the name one of those asked for? */
+static bool is_wanted(const struct options *options, const struct server_kind *kind) {
+    if (!options->only)
+        return true;
+    size_t bytes = strlen(kind->ratio);
+    for (const char *at = options->only; *at;) {
+        size_t word = strcspn(at, ",");
+        if (word == bytes && strncmp(at, kind->ratio, bytes) == 0)
+            return true;
+        at += word + (at[word] == ',');
+    }
+    return false;
+}
+
+/* Which of them take part; the others are named in the report. */
+static uint32_t choose(const struct options *options, struct report *report,
+                       const struct server_kind *chosen[PEERS_MAX]) {
+    uint32_t count = 0;
+    const struct server_kind *kind;
+    for (uint32_t i = 0; (kind = peers_kind(i)); i++) {
+        if (!is_wanted(options, kind))
+            continue;
+        if (!process_is_installed(kind->program)) {
+            report_note(report, "%s is not installed: skipped", kind->name);
+            continue;
+        }
+        cJSON_AddStringToObject(report->settings, kind->ratio, kind->settings);
+        chosen[count++] = kind;
+    }
+    return count;
+}
+
+static int run_peers(const struct options *asked, const struct pins *pins,
+                     const struct server_kind *const chosen[], uint32_t count, struct report *report) {
+    static struct figures figures;
+    struct options options = *asked;
+    figures.count = 0;
+    int worst = EXIT_COMPLETE;
+    for (uint32_t i = 0; i < count && !trial_is_interrupted(); i++) {
+        int status = EXIT_COMPLETE;
+        /* Servers that take milliseconds for a message are asked by fewer: else what is in flight outlasts
+         * the measured time. */
+        options.pairs = asked->has_pairs || !chosen[i]->wire->is_text ? asked->pairs : PAIRS_OF_XMPP;
+        for (uint32_t j = 0; j < asked->window_count && !status; j++) {
+            char part[32];
+            options.window = asked->windows[j];
+            snprintf(part, sizeof(part), "%s_w%u", chosen[i]->ratio, options.window);
+            status = compare(&server_tern, chosen[i], part, &options, pins, &figures);
+        }
+        if (status) /* one that fails does not take the others' figures with it */
+            report_note(report, "%s did not complete window %u: no figure", chosen[i]->name, options.window);
+        worst = status > worst ? status : worst;
+    }
+    if (figures.count)
+        report_add(report, &figures, worst == EXIT_COMPLETE);
+    return worst;
+}
+
+int peers_run(int count, char **arguments) {
+    struct options options = pairs_defaults();
+    options.seconds = 2;
+    options_parse(
+        &options, OPTIONS_FRAME | OPTIONS_LOAD | OPTIONS_WINDOWS | OPTIONS_SWITCH | OPTIONS_ONLY,
+        "The encrypted switch and other servers, as far as they are installed (Debian's packages "
+        "nats-server, mosquitto, ejabberd, prosody), in turn, under the same load: messages between pairs, "
+        "each answered with a receipt through the server. XMPP servers get 200 pairs where --pairs says "
+        "nothing. Names for --only: nats, mosquitto_qos0, mosquitto_qos1, ejabberd, prosody.",
+        count, arguments);
+    struct report report;
+    struct pins pins;
+    const struct server_kind *chosen[PEERS_MAX];
+    int status = pairs_pins(&options, &pins);
+    if (status)
+        return status;
+    report_open(&report, "peers", count, arguments);
+    pairs_settings(&report, &options, &pins);
+    cJSON_AddStringToObject(report.settings, "switch", server_tern.settings);
+    snprintf(report.title, sizeof(report.title),
+             "encrypted switch / peers: %u bytes, %u s each, %u runs; server on core %s, load on %s",
+             options.size_bytes, options.seconds, options.repeat, pins.is_pinned ? pins.server_text : "any",
+             pins.is_pinned ? pins.load_text : "any");
+    trial_catch_signals();
+    uint32_t chosen_count = choose(&options, &report, chosen);
+    for (uint32_t i = 0; i < options.repeat && !status && chosen_count; i++)
+        status = run_peers(&options, &pins, chosen, chosen_count, &report);
     report.is_complete = status == EXIT_COMPLETE;
     int error = report_close(&report, options.json, options.plot);
     return status ? status : error ? EXIT_MISSING : EXIT_COMPLETE;

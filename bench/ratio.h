@@ -6,5 +6,6 @@
 
 /* arguments[0] is the name for messages. Returns the exit status. */
 int ratio_run(int count, char **arguments);
+int peers_run(int count, char **arguments);
 
 #endif

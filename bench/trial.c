@@ -18,6 +18,7 @@
 #define WARM_UP_NS UINT64_C(500000000)
 #define LINK_STALL_NS UINT64_C(20000000000) /* without a further end welcome */
 #define WATCH_NS 10000000L
+#define OFFLINE_NS_MAX UINT64_C(600000000000)
 #define DESCRIPTORS_SPARE 64 /* beside the sockets of the ends */
 
 struct running {
@@ -126,9 +127,9 @@ static void wait_a_moment(void) {
     nanosleep(&(struct timespec){.tv_nsec = WATCH_NS}, NULL);
 }
 
-/* True when every end is welcome. */
-static bool wait_linked(struct running *running) {
-    uint32_t wanted = running->options->pairs * 2, before = 0;
+/* True when `wanted` ends are welcome. */
+static bool wait_linked(struct running *running, uint32_t wanted) {
+    uint32_t before = 0;
     uint64_t from_ns = end_clock_ns(), progress_ns = from_ns;
     while (!interrupted) {
         struct watch watch = look(running);
@@ -220,29 +221,140 @@ static void watch_load(struct running *running) {
     }
 }
 
-static void run_load(struct running *running) {
-    struct trial *trial = running->trial;
-    struct load *load = &trial->load;
+static void start_workers(struct running *running) {
     for (; running->started < running->worker_count; running->started++) {
         int error = worker_start(&running->workers[running->started]);
         if (error) {
-            tally_fail(&trial->tally, "no thread: %s", strerror(-error));
-            break;
+            tally_fail(&running->trial->tally, "no thread: %s", strerror(-error));
+            return;
         }
     }
-    if (running->started == running->worker_count && wait_linked(running)) {
-        load->start_ns = end_clock_ns();
-        load->measure_from_ns = load->start_ns + WARM_UP_NS;
-        load->measure_to_ns = load->measure_from_ns + running->options->seconds * UINT64_C(1000000000);
-        /* Pairs with the acquire in worker.c: the times are there for whoever sees PHASE_RUN. A worker may
-         * have failed meanwhile; its PHASE_STOP stays. */
-        int linking = PHASE_LINK;
-        atomic_compare_exchange_strong_explicit(&running->shared.phase, &linking, PHASE_RUN,
-                                                memory_order_release, memory_order_relaxed);
-        watch_load(running);
-        uint64_t now_ns = end_clock_ns(), to_ns = now_ns < load->measure_to_ns ? now_ns : load->measure_to_ns;
-        if (to_ns > load->measure_from_ns)
-            trial->measured_seconds = (double)(to_ns - load->measure_from_ns) / 1e9;
+}
+
+static bool stay_idle(struct running *running) {
+    uint64_t until_ns = end_clock_ns() + running->options->idle_s * UINT64_C(1000000000);
+    while (!interrupted && end_clock_ns() < until_ns) {
+        progress_show(false, "%u connections, idle", running->options->pairs * 2);
+        wait_a_moment();
+    }
+    machine_memory(server_pid(&running->server), &running->trial->memory_idle);
+    return !interrupted && !look(running).one_over;
+}
+
+static void leave(struct running *running) {
+    atomic_store(&running->shared.phase, PHASE_STOP);
+    for (uint32_t i = 0; i < running->started; i++) {
+        worker_join(&running->workers[i]);
+        worker_again(&running->workers[i]);
+    }
+    running->started = 0;
+    atomic_store(&running->shared.phase, PHASE_LINK);
+    nanosleep(&(struct timespec){.tv_sec = 1}, NULL); /* the switch lets go of the old connections */
+}
+
+/* All connections end at once, and all devices come back at once. True when all are welcome again. */
+static bool storm(struct running *running) {
+    uint64_t cpu_ns = 0, cpu_after_ns = 0;
+    double link_seconds = running->trial->link_seconds;
+    leave(running);
+    machine_cpu_ns(server_pid(&running->server), &cpu_ns);
+    start_workers(running);
+    bool all = wait_linked(running, running->options->pairs * 2);
+    machine_cpu_ns(server_pid(&running->server), &cpu_after_ns);
+    running->trial->storm_seconds = running->trial->link_seconds;
+    running->trial->link_seconds = link_seconds;
+    running->trial->storm_cpu_ns = cpu_after_ns - cpu_ns;
+    return all;
+}
+
+/* Sending begins now. Pairs with the acquire in worker.c: the times are there for whoever sees PHASE_RUN. A
+ * worker may have failed meanwhile; its PHASE_STOP stays. */
+static void begin(struct running *running, uint64_t warm_up_ns, uint64_t measured_ns) {
+    struct load *load = &running->trial->load;
+    load->start_ns = end_clock_ns();
+    load->measure_from_ns = load->start_ns + warm_up_ns;
+    load->measure_to_ns = load->measure_from_ns + measured_ns;
+    int linking = PHASE_LINK;
+    atomic_compare_exchange_strong_explicit(&running->shared.phase, &linking, PHASE_RUN, memory_order_release,
+                                            memory_order_relaxed);
+}
+
+/* Until every worker is through. Returns the seconds since `from_ns`. */
+static double wait_over(struct running *running, uint64_t from_ns, const char *what) {
+    while (!interrupted && !look(running).all_over) {
+        progress_show(false, "%s: %.0f s", what, (double)(end_clock_ns() - from_ns) / 1e9);
+        nanosleep(&(struct timespec){.tv_nsec = WATCH_NS / 10}, NULL);
+    }
+    return (double)(end_clock_ns() - from_ns) / 1e9;
+}
+
+static void set_away(struct running *running, bool is_away) {
+    const struct options *options = running->options;
+    for (uint32_t i = 0; i < running->worker_count; i++) {
+        struct worker *worker = &running->workers[i];
+        for (uint32_t j = 1; j < worker->end_count; j += 2) {
+            worker->ends[j].is_away = is_away;
+            worker->ends[j].is_mute = true;
+        }
+        worker->expected = (uint64_t)worker->end_count / 2 * options->messages;
+    }
+    running->shared.until_sent = is_away;
+}
+
+/* The first of each pair sends while the second is away, until all is ticked as sent, which means safe on
+ * disk; then the second comes back, until all has arrived and both know. */
+static void run_offline(struct running *running) {
+    struct trial *trial = running->trial;
+    struct machine_memory memory, memory_after;
+    struct reading before, after;
+    leave(running);
+    set_away(running, true);
+    start_workers(running);
+    if (!wait_linked(running, running->options->pairs))
+        return;
+    read_usage(running, &before);
+    machine_memory(server_pid(&running->server), &memory);
+    begin(running, 0, OFFLINE_NS_MAX);
+    trial->enqueue_seconds = wait_over(running, trial->load.start_ns, "sending to devices that are away");
+    read_usage(running, &after);
+    keep_usage(trial, &before, &after);
+    machine_memory(server_pid(&running->server), &memory_after);
+    trial->written_bytes = memory_after.written_bytes - memory.written_bytes;
+    trial->enqueue_cpu_ns = trial->server_cpu_ns;
+    for (uint32_t i = 0; i < running->started; i++)
+        trial->enqueued += atomic_load(&running->workers[i].over) ? running->workers[i].tally.ticked_sent : 0;
+    leave(running);
+    set_away(running, false);
+    uint64_t from_ns = end_clock_ns();
+    start_workers(running);
+    if (!wait_linked(running, running->options->pairs * 2))
+        return;
+    begin(running, 0, OFFLINE_NS_MAX);
+    trial->drain_seconds = wait_over(running, from_ns, "draining");
+    trial->measured_seconds = trial->drain_seconds;
+}
+
+static void run_pairs(struct running *running) {
+    struct trial *trial = running->trial;
+    struct load *load = &trial->load;
+    begin(running, WARM_UP_NS, running->options->seconds * UINT64_C(1000000000));
+    watch_load(running);
+    uint64_t now_ns = end_clock_ns(), to_ns = now_ns < load->measure_to_ns ? now_ns : load->measure_to_ns;
+    if (to_ns > load->measure_from_ns)
+        trial->measured_seconds = (double)(to_ns - load->measure_from_ns) / 1e9;
+}
+
+static void run_load(struct running *running) {
+    struct trial *trial = running->trial;
+    const struct options *options = running->options;
+    machine_memory(server_pid(&running->server), &trial->memory_before);
+    start_workers(running);
+    if (running->started == running->worker_count && wait_linked(running, options->pairs * 2) &&
+        stay_idle(running) && (!options->is_storm || storm(running))) {
+        if (options->is_offline)
+            run_offline(running);
+        else
+            run_pairs(running);
     }
     trial->stopped = interrupted;
     atomic_store(&running->shared.phase, PHASE_STOP);
@@ -313,6 +425,7 @@ int trial_run(struct trial *trial, const struct server_kind *kind, const struct 
                                 .window = options->window,
                                 .size_bytes = options->size_bytes,
                                 .rate = options->rate,
+                                .messages = options->is_offline ? options->messages : 0,
                                 .plaintext = kind->plaintext};
     tally_init(&trial->tally);
     if (getrandom(&trial->load.seed, sizeof(trial->load.seed), 0) < 0)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "bench/figures.h"
+#include "bench/machine.h"
 #include "bench/options.h"
 #include "bench/pins.h"
 #include "bench/server.h"
@@ -20,8 +21,10 @@
 #define TRIAL_STATS(X)                                                                                       \
     X(messages_accepted)                                                                                     \
     X(messages_memory_only)                                                                                  \
-    X(messages_spilled) X(payload_copies) X(enters) X(records_opened) X(records_sealed) X(store_commits)     \
-        X(turns)
+    X(messages_spilled)                                                                                      \
+    X(payload_copies)                                                                                        \
+    X(enters)                                                                                                \
+    X(records_opened) X(records_sealed) X(store_commits) X(turns) X(receipts_routed) X(notes) X(doorbells)
 
 struct trial {
     const struct server_kind *kind;
@@ -31,6 +34,14 @@ struct trial {
     double measured_seconds;
     double link_seconds;                  /* from the first connection to the last welcome */
     uint64_t bench_cpu_ns, server_cpu_ns; /* in the measured time, or TRIAL_CPU_UNKNOWN */
+    /* Before the first connection, and with all of them idle for a while (options: idle_s). */
+    struct machine_memory memory_before, memory_idle;
+    /* Of all devices at once, after they were away (options: is_storm). */
+    double storm_seconds;
+    uint64_t storm_cpu_ns;
+    /* While half of the devices are away (options: is_offline), and when they come back. */
+    double enqueue_seconds, drain_seconds;
+    uint64_t enqueued, enqueue_cpu_ns, written_bytes;
     bool has_stats;
 #define X(name) double name;
     TRIAL_STATS(X)

@@ -14,25 +14,25 @@
 
 static int open_peer(struct end *end) {
     const struct load *load = end->load;
-    struct {
-        uint8_t device[NOISE_KEY_BYTES], ephemeral[NOISE_KEY_BYTES];
-        uint64_t epoch;
-    } fresh;
-    if (getrandom(&fresh, sizeof(fresh), 0) != (ssize_t)sizeof(fresh))
+    uint8_t ephemeral[NOISE_KEY_BYTES];
+    if (getrandom(ephemeral, sizeof(ephemeral), 0) != (ssize_t)sizeof(ephemeral) ||
+        (!end->is_known && (getrandom(end->secret, sizeof(end->secret), 0) != (ssize_t)sizeof(end->secret) ||
+                            getrandom(&end->epoch, sizeof(end->epoch), 0) != (ssize_t)sizeof(end->epoch))))
         return -EIO;
-    end->epoch = fresh.epoch | 1; /* never 0 */
+    end->epoch |= 1; /* never 0 */
     struct peer_setup setup = {
         .pattern = load->plaintext ? HELLO_PLAINTEXT : HELLO_IK,
-        .device_secret = fresh.device,
+        .device_secret = end->secret,
         .server_public = load->server_key,
-        .ephemeral_secret = fresh.ephemeral,
-        .link = {.account = end->account, .epoch = end->epoch},
-        .is_link = true,
+        .ephemeral_secret = ephemeral,
+        .link = {.account = end->account, .epoch = end->epoch, .device = end->device},
+        .is_link = !end->is_known,
     };
-    memcpy(setup.link.code, end->code, FRAME_CODE_BYTES);
+    if (!end->is_known)
+        memcpy(setup.link.code, end->code, FRAME_CODE_BYTES);
     struct peer *peer;
     int error = peer_create(&setup, &peer);
-    explicit_bzero(&fresh, sizeof(fresh));
+    explicit_bzero(ephemeral, sizeof(ephemeral));
     if (!error)
         end->speaks = peer;
     return error;
@@ -56,6 +56,7 @@ static int take_welcome(struct end *end, const struct frame *frame) {
         return end_fail(end, "the switch takes payloads of %u bytes, the size is %u",
                         welcome.payload_bytes_max, end->load->size_bytes);
     end->device = welcome.device;
+    end->is_known = true;
     end_is_open(end);
     return 0;
 }

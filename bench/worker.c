@@ -138,13 +138,27 @@ static void send_marked(struct worker *worker) {
     worker->marked_count = 0;
 }
 
+void worker_again(struct worker *worker) {
+    for (uint32_t i = 0; i < worker->end_count; i++)
+        end_leave(&worker->ends[i]);
+    worker->ring = NULL;
+    worker->bufs = NULL;
+    worker->opened = worker->linking = worker->marked_count = 0;
+    worker->sending = false;
+    atomic_store(&worker->linked, 0);
+    atomic_store(&worker->over, false);
+}
+
 /* --- the phases ----------------------------------------------------------------------------------------- */
 
 static void link_more(struct worker *worker) {
     for (uint32_t i = 0; i < LINK_BATCH; i++) {
         if (worker->linking == LINKING_MAX || worker->opened == worker->end_count)
             return;
-        if (open_end(worker, &worker->ends[worker->opened++]) < 0)
+        struct end *end = &worker->ends[worker->opened++];
+        if (end->is_away)
+            continue;
+        if (open_end(worker, end) < 0)
             return;
         worker->linking++;
     }
@@ -217,6 +231,9 @@ static uint64_t turn(struct worker *worker, int phase) {
     }
     if (worker->tally.refused)
         send_again(worker, now_ns);
+    if (load->messages && atomic_load(&worker->shared->phase) == PHASE_RUN &&
+        worker->tally.sent == worker->expected && worker->tally.ticked_sent == worker->expected)
+        return worker->shared->until_sent || tally_is_settled(&worker->tally) ? 0 : wait_us;
     if (sending && is_time)
         return wait_us;
     bool over = now_ns >= load->measure_to_ns + SETTLE_NS || (!sending && tally_is_settled(&worker->tally));

@@ -20,6 +20,7 @@ enum worker_phase { PHASE_LINK, PHASE_RUN, PHASE_STOP };
 struct worker_shared {
     const struct load *load;
     _Atomic int phase;
+    bool until_sent; /* [init] with a number of messages: over when all are sent, not when all arrived */
 };
 
 struct ring;
@@ -45,7 +46,8 @@ struct worker {
     uint64_t
         due_round; /* with a rate: ends before due_end have this many messages due, the others one less */
     uint32_t due_end;
-    uint64_t enters; /* system calls of the ring */
+    uint64_t enters;   /* system calls of the ring */
+    uint64_t expected; /* with a number of messages each: how many its ends send */
 };
 
 /* Pairs first_pair .. first_pair + pair_count - 1. 0 or negative errno. */
@@ -53,6 +55,8 @@ int worker_init(struct worker *worker, struct worker_shared *shared, uint32_t fi
                 int core);
 int worker_start(struct worker *worker);
 void worker_join(struct worker *worker);
+/* After worker_join: its ends can connect once more, with worker_start. */
+void worker_again(struct worker *worker);
 void worker_fini(struct worker *worker);
 
 #endif
