@@ -37,7 +37,10 @@ void ledger_close(struct ledger *ledger) {
 
 int ledger_seek(struct ledger *ledger, struct state *state) {
     ledger->length = 0;
-    int error = state_inbox_file(state, 0, 0, &ledger->length);
+    struct inbox_file file;
+    int error = state_inbox_file(state, 0, 0, &file);
+    if (!error)
+        ledger->length = file.length;
     return error == -ENOENT ? 0 : error;
 }
 
@@ -51,7 +54,8 @@ int ledger_write(struct ledger *ledger, const struct ledger_entry *entries, size
 }
 
 int ledger_keep(const struct ledger *ledger, struct state *state) {
-    return state_inbox_set_file(state, 0, 0, ledger->length);
+    const struct inbox_file file = {.length = ledger->length};
+    return state_inbox_set_file(state, &file);
 }
 
 int ledger_read(const struct ledger *ledger, struct ledger_entry **ret_entries, size_t *ret_count) {

@@ -96,19 +96,43 @@ def a_file_that_was_rotated_or_emptied_is_not_cut(world):
 
     write("one", "")
     check_equal(there(), b"one\n\n", "the file")
+    killed = bob.start("listen", "--output", path)
+    until(lambda: switch.stat("connections") == 1, 10, "bob's connection")
+    killed.kill()
     with open(path, "ab") as file:
         file.write(b"torn")
     write("two")
     check_equal(there(), b"one\n\ntwo\n", "what was appended without being committed is cut off")
+    with open(path, "ab") as file:
+        file.write(b"a note\n")
+    write("three")
+    check_equal(there(), b"one\n\ntwo\na note\nthree\n", "what somebody appended to a file that nobody writes")
     os.rename(path, path + ".1")
     with open(path, "wb") as file:
         file.write(b"a longer text of somebody else's\n")
-    write("three")
-    check_equal(there(), b"a longer text of somebody else's\nthree\n", "a file put in its place")
+    write("four")
+    check_equal(there(), b"a longer text of somebody else's\nfour\n", "a file put in its place")
     with open(path, "wb"):
         pass
-    write("four")
-    check_equal(there(), b"four\n", "a file that was emptied")
+    write("five")
+    check_equal(there(), b"five\n", "a file that was emptied")
+
+
+@test
+def a_new_file_that_got_the_inode_of_an_old_one_is_not_cut(world):
+    switch = world.switch()
+    alice, bob = world.linked(switch, "alice", "bob")
+    path = os.path.join(world.folder, "inbox")
+    alice.run("send", "bob", "one", *WAIT)
+    bob.run("listen", "--output", path, "--count", 1, "--seconds", 15)
+    diary = b"a diary of many lines\n" * 100
+    for _ in range(20):  # file systems give the number of a file that is gone to one that comes
+        os.unlink(path)
+        with open(path, "wb") as file:
+            file.write(diary)
+        bob.run("listen", "--output", path, "--seconds", 0)
+        with open(path, "rb") as file:
+            check_equal(file.read(), diary, "the new file")
 
 
 main()

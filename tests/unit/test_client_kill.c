@@ -70,11 +70,14 @@ static int take_to_file(void *context, struct state *state) {
         if (pwrite(file.fd, file.buffer, half, (off_t)(file.length - file.buffered)) != (ssize_t)half)
             return -EIO;
         step();
+        if (ftruncate(file.fd, (off_t)(file.length - file.buffered)) < 0)
+            return -EIO;
     }
     if (file_sync(&file) < 0)
         return -EIO;
     step();
-    state_inbox_set_file(state, file.device, file.inode, file.length);
+    if (file_note(&file, state) < 0)
+        return -EIO;
     state_inbox_set_listened(state, upto);
     step();
     return 0;

@@ -15,7 +15,7 @@ enum key_kind {
     KEY_ACCOUNT_NAME = 'A', /* account -> name */
     KEY_COUNTER = 'C',      /* addressed account -> the last number used */
     KEY_DELIVERED = 'D',    /* key of messages, first -> last: acknowledged, not confirmed */
-    KEY_FILE = 'F',         /* device and inode of a file -> its length */
+    KEY_FILE = 'F',         /* device and inode of a file -> what it is known by */
     KEY_CHATTED = 'G',      /* position in the inbox -> nothing: a chat has shown it */
     KEY_HISTORY = 'H',      /* position -> what was sent, for people to look at */
     KEY_IDENTITY = 'I',

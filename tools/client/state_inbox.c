@@ -9,6 +9,7 @@
 #define LISTENED_LETTER 'l'
 #define RECEIVED_BYTES 48 /* of a record before its payload */
 #define SET_BYTES 19      /* kind, sending account, device, epoch */
+#define FILE_BYTES (17 + INBOX_FILE_TAIL_BYTES)
 
 /* --- taking --------------------------------------------------------------------------------------------- */
 
@@ -164,22 +165,34 @@ static struct key file_key(uint64_t device, uint64_t inode) {
     return key;
 }
 
-int state_inbox_file(struct state *state, uint64_t device, uint64_t inode, uint64_t *ret_length) {
+int state_inbox_file(struct state *state, uint64_t device, uint64_t inode, struct inbox_file *ret_file) {
     struct key key = file_key(device, inode);
     struct disk_view value;
     int error = state_get(state, &key, &value);
     if (error)
         return error;
-    if (value.bytes != sizeof(*ret_length))
+    if (value.bytes == sizeof(uint64_t))
+        return -ENOENT; /* a length alone, as it was kept once: not enough to know the file by */
+    if (value.bytes != FILE_BYTES)
         return state_damaged(state);
-    *ret_length = bytes_get64(value.at);
+    *ret_file = (struct inbox_file){
+        .device = device,
+        .inode = inode,
+        .length = bytes_get64(value.at),
+        .born_ns = bytes_get64(value.at + 8),
+        .is_open = value.at[16],
+    };
+    memcpy(ret_file->tail, value.at + 17, sizeof(ret_file->tail));
     return 0;
 }
 
-int state_inbox_set_file(struct state *state, uint64_t device, uint64_t inode, uint64_t length) {
-    struct key key = file_key(device, inode);
-    uint8_t value[sizeof(length)];
-    bytes_put64(value, length);
+int state_inbox_set_file(struct state *state, const struct inbox_file *file) {
+    struct key key = file_key(file->device, file->inode);
+    uint8_t value[FILE_BYTES];
+    bytes_put64(value, file->length);
+    bytes_put64(value + 8, file->born_ns);
+    value[16] = file->is_open;
+    memcpy(value + 17, file->tail, sizeof(file->tail));
     return state_put(state, &key, value, sizeof(value));
 }
 

@@ -39,9 +39,20 @@ int state_inbox_set_listened(struct state *state, uint64_t position);
 int state_inbox_set_chatted(struct state *state, uint64_t position);
 bool state_inbox_is_chatted(struct state *state, uint64_t position);
 
-/* The length up to which a file holds each message once; a file is known by its device and inode. -ENOENT. */
-int state_inbox_file(struct state *state, uint64_t device, uint64_t inode, uint64_t *ret_length);
-int state_inbox_set_file(struct state *state, uint64_t device, uint64_t inode, uint64_t length);
+/* A file of messages, as it was when the state was last committed with it. */
+#define INBOX_FILE_TAIL_BYTES 16
+
+struct inbox_file {
+    uint64_t device, inode;              /* it is found by these, which a later file may have again */
+    uint64_t born_ns;                    /* 0: the file system does not say */
+    uint64_t length;                     /* up to which it holds each message once */
+    uint8_t tail[INBOX_FILE_TAIL_BYTES]; /* a hash of its last bytes before that length */
+    bool is_open;                        /* whoever wrote it has not said that it ended: there may be more */
+};
+
+/* The file of this device and inode. -ENOENT. */
+int state_inbox_file(struct state *state, uint64_t device, uint64_t inode, struct inbox_file *ret_file);
+int state_inbox_set_file(struct state *state, const struct inbox_file *file);
 
 /* --- marks ---------------------------------------------------------------------------------------------- */
 

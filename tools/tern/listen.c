@@ -253,7 +253,11 @@ static int take_to_file(void *context, struct state *state) {
     }
     if (upto == listened)
         return 0;
-    state_inbox_set_file(state, listener->file.device, listener->file.inode, listener->file.length);
+    error = file_note(&listener->file, state);
+    if (error) {
+        fprintf(stderr, "tern: %s: %s\n", listener->options->output, strerror(-error));
+        return error;
+    }
     state_inbox_set_listened(state, upto);
     listener->left -= taken;
     return state->error;
@@ -355,6 +359,8 @@ static int listen_alone(struct listener *listener) {
     if (status == EXIT_DONE)
         status = listen_on(listener);
     forget_text(listener);
+    if (listener->has_file && status != EXIT_FAILED)
+        file_end(&listener->file, client_state(listener->client));
     if (listener->has_file)
         file_close(&listener->file);
     close(lock);
