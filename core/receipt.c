@@ -11,9 +11,9 @@
 /* --- the recipient's side ------------------------------------------------------------------------------- */
 
 void receipt_flush(struct shard *shard) {
-    struct note note = shard->receipt_open;
-    if (note.kind == 0)
+    if (shard->receipt_open.kind == 0)
         return;
+    struct note note = shard->receipt_open;
     shard->receipt_open.kind = 0;
     uint32_t home = switch_home(shard, note.range.id.from);
     if (MUTANT(receipt_lost) && home != shard->index && lanes_room(shard->lanes, shard->index, home) == 0)
