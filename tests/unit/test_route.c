@@ -184,6 +184,6 @@ Test(route, two_over_their_limits_are_refused_where_the_store_takes_nothing) {
     both_exceed_their_limit();
     one.store_full = true;
     talker_pass_time(one.config.spill_ms);
-    cr_assert_str_eq(both_hear(), "x3:10 x4:10 r1-2:3 | x3:10 x4:10 r1-2:3 ");
+    cr_assert_str_eq(both_hear(), "x3:14 x4:14 r1-2:3 | x3:14 x4:14 r1-2:3 ");
     end();
 }
