@@ -135,4 +135,25 @@ def a_new_file_that_got_the_inode_of_an_old_one_is_not_cut(world):
             check_equal(file.read(), diary, "the new file")
 
 
+
+@test
+def a_name_given_to_a_new_account_is_asked_for_again(world):
+    switch = world.switch()
+    alice, dave = world.linked(switch, "alice", "dave")
+    alice.run("send", "dave", "to the first", "--wait", "sent", *WAIT)
+    switch.ctl("account", "remove", "dave")
+    again = world.client("dave-again")
+    again.run("link", switch.account("dave"))
+    refused = alice.run("send", "dave", "to the first, who is gone", *WAIT, code=4)
+    check("no such account" in refused.err(), "does not say why: %s", refused.err())
+    alice.run("send", "dave", "to the second", "--wait", "sent", *WAIT)
+    check_equal([one["text"] for one in again.listen(1)], ["to the second"], "what the new dave got")
+    switch.ctl("account", "remove", "dave")
+    third = world.client("dave-the-third")
+    third.run("link", switch.account("dave"))
+    alice.run("block", "dave", *WAIT, code=4)
+    alice.run("block", "dave", *WAIT)
+    third.run("send", "alice", "blocked", *WAIT, code=4)
+
+
 main()

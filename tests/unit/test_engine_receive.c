@@ -262,6 +262,43 @@ Test(engine_receive, a_question_is_asked_again_in_the_next_session, .init = begi
     cr_assert_eq(ask.status, REFUSAL_NO_ACCOUNT);
 }
 
+/* What the state knows of a name; 0: nothing. */
+static uint64_t account_of(const char *name) {
+    uint64_t account = 0;
+    cr_assert_eq(state_look(rig.state), 0);
+    state_find_account(rig.state, name, &account);
+    state_end(rig.state);
+    return account;
+}
+
+Test(engine_receive, whose_name_it_is_is_forgotten_with_the_account, .init = know_other, .fini = end) {
+    char name[FRAME_NAME_BYTES_MAX + 1];
+    client_rig_connect(&rig);
+    uint64_t number = client_rig_send(&rig, "text");
+    cr_assert_eq(client_rig_turn(&rig), 0);
+    client_rig_expect_message(&rig, number, true);
+    cr_assert_eq(account_of("other"), RIG_OTHER);
+    cr_assert_eq(client_rig_say_refused(&rig, number, REFUSAL_NO_ACCOUNT, 0), 0);
+    cr_assert_eq(client_rig_turn(&rig), 0);
+    cr_assert_eq(account_of("other"), 0, "it may be another account's by now");
+    cr_assert_eq(state_look(rig.state), 0);
+    cr_assert_eq(state_find_name(rig.state, RIG_OTHER, name), 0, "messages of it are still to be shown");
+    state_end(rig.state);
+}
+
+Test(engine_receive, name_of_another_account_by_now_is_not_forgotten, .init = know_other, .fini = end) {
+    client_rig_connect(&rig);
+    uint64_t number = client_rig_send(&rig, "text");
+    cr_assert_eq(client_rig_turn(&rig), 0);
+    client_rig_expect_message(&rig, number, true);
+    cr_assert_eq(state_begin(rig.state), 0);
+    state_learn_name(rig.state, RIG_OTHER + 1, "other", 5);
+    cr_assert_eq(state_commit(rig.state), 0);
+    cr_assert_eq(client_rig_say_refused(&rig, number, REFUSAL_NO_ACCOUNT, 0), 0);
+    cr_assert_eq(client_rig_turn(&rig), 0);
+    cr_assert_eq(account_of("other"), RIG_OTHER + 1);
+}
+
 Test(engine_receive, answers_pings_and_notices_a_silent_switch, .init = begin, .fini = end) {
     uint8_t out[FRAME_SMALL_BYTES_MAX];
     uint64_t opaque;

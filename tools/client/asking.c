@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "core/reason.h"
+
 void asking_restart(struct asking *asking) {
     for (size_t i = 0; i < ASKING_MAX; i++)
         asking->out[i].is_out = false;
@@ -110,7 +112,7 @@ int asking_take_blocked(struct asking *asking, struct state *state, const struct
         ask.status = blocked.status;
         state_request_put(state, &ask);
     }
-    return state->error;
+    return blocked.status == REFUSAL_NO_ACCOUNT ? state_forget_account(state, blocked.account) : state->error;
 }
 
 int asking_name(struct state *state, uint64_t account) {

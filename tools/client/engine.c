@@ -231,6 +231,8 @@ static int fail_message(struct engine *engine, uint64_t to, uint64_t number, uin
         error = disk_failed(engine, state_outbox_refused(engine->state, to, number, reason,
                                                          flows_below(&engine->flows, to), &left));
     flows_left(&engine->flows, to, left);
+    if (!error && reason == REFUSAL_NO_ACCOUNT)
+        error = disk_failed(engine, state_forget_account(engine->state, to));
     return error;
 }
 

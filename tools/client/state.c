@@ -251,6 +251,16 @@ int state_find_account(struct state *state, const char *name, uint64_t *ret_acco
     return 0;
 }
 
+int state_forget_account(struct state *state, uint64_t account) {
+    char name[FRAME_NAME_BYTES_MAX + 1];
+    uint64_t known;
+    if (state_find_name(state, account, name) != 0 || state_find_account(state, name, &known) != 0 ||
+        known != account)
+        return state->error;
+    struct key key = name_key(name, strlen(name));
+    return state_delete(state, &key);
+}
+
 int state_find_name(struct state *state, uint64_t account, char ret_name[FRAME_NAME_BYTES_MAX + 1]) {
     struct key key = account_key(account);
     struct disk_view value;

@@ -83,10 +83,12 @@ struct identity {
 int state_identity(struct state *state, struct identity *ret_identity); /* -ENOENT: never linked */
 int state_set_identity(struct state *state, const struct identity *identity);
 
-/* --- names learnt; they are never given to another account ---------------------------------------------- */
+/* --- names learnt; once its account was removed, a name may be given to another ------------------------- */
 
 int state_learn_name(struct state *state, uint64_t account, const char *name, size_t bytes);
 int state_find_account(struct state *state, const char *name, uint64_t *ret_account); /* -ENOENT */
+/* The account is no more: whose the name is has to be asked again. What it sent still shows its name. */
+int state_forget_account(struct state *state, uint64_t account);
 int state_find_name(struct state *state, uint64_t account,
                     char ret_name[FRAME_NAME_BYTES_MAX + 1]); /* -ENOENT */
 
