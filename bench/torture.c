@@ -33,8 +33,8 @@
 #define BURST_MAX 12
 
 static const char *const switch_options[] = {
-    "--spill-ms",   "40",  "--store-environments", "2",  "--map-bytes",       "1G",  "--buffers", "128",
-    "--lane-slots", "256", "--window-messages",    "64", "--connections-max", "512", NULL};
+    "--spill-ms",   "40", "--store-environments", "2",  "--map-bytes",       "1G",  "--buffers", "128",
+    "--lane-slots", "16", "--window-messages",    "64", "--connections-max", "512", NULL};
 
 #define X(name, passes, moment) {#name, passes},
 static const struct {
@@ -50,8 +50,9 @@ struct torture {
     struct torture_result result;
     struct admin_switch found;
     char shards[12];
-    uint32_t account_count; /* added, those that nobody has linked included */
-    uint32_t extra_count;   /* accounts asked for while it ran */
+    uint32_t account_count;  /* added, those that nobody has linked included */
+    uint32_t first_newcomer; /* its device */
+    uint32_t extra_count;    /* accounts asked for while it ran */
     uint32_t turn;
     uint64_t began_ms;
 };
@@ -96,13 +97,14 @@ static int set_up(struct torture *torture, struct admin *admin) {
     int error = admin_accounts_add(admin, "torture", options->accounts, accounts, &torture->found);
     for (uint32_t i = 0; !error && i < options->accounts; i++) {
         snprintf(name, sizeof(name), "torture%u", i + 1);
-        for (uint32_t j = 0; !error && j < options->devices; j++) {
+        for (uint32_t j = 0; !error && j <= i % options->devices; j++) {
             error = j ? admin_account_code(admin, name, &accounts[i]) : 0;
             if (!error)
                 error = add_device(torture, i, &accounts[i], name);
         }
     }
     torture->account_count = options->accounts;
+    torture->first_newcomer = torture->fleet.count;
     return error;
 }
 
@@ -148,9 +150,9 @@ static void add_newcomer(struct torture *torture) {
 static void admit_newcomers(struct torture *torture) {
     struct torture_fleet *fleet = &torture->fleet;
     uint32_t count = atomic_load(&fleet->shared->account_count);
-    uint32_t first = torture->options.accounts * torture->options.devices;
     while (count < torture->account_count &&
-           atomic_load(&fleet->shared->status[first + count - torture->options.accounts].is_linked))
+           atomic_load(
+               &fleet->shared->status[torture->first_newcomer + count - torture->options.accounts].is_linked))
         atomic_store(&fleet->shared->account_count, ++count);
 }
 

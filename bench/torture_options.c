@@ -26,7 +26,8 @@ static const struct argp_option table[] = {
     {"kills", KEY_KILLS, "N", 0, "how often the switch is killed (default 200)", 1},
     {"seconds", KEY_SECONDS, "N", 0, "stop killing after so long, whatever the count (default: no limit)", 1},
     {"accounts", KEY_ACCOUNTS, "N", 0, "accounts, each of which sends to all (default 4)", 1},
-    {"devices", KEY_DEVICES, "N", 0, "devices of each account, each a process (default 2)", 1},
+    {"devices", KEY_DEVICES, "N", 0,
+     "most devices of an account, each a process; the first has one (default 3)", 1},
     {"size", KEY_SIZE, "BYTES", 0, "largest payload of a message (default 1500)", 1},
     {"shards", KEY_SHARDS, "N", 0,
      "most shards of the switch, whose number changes with each start (default 3)", 1},
@@ -119,6 +120,6 @@ void torture_options_parse(struct torture_options *ret_options, int count, char 
             "be started.",
     };
     *ret_options = (struct torture_options){
-        .kills = 200, .accounts = 4, .devices = 2, .payload_bytes_max = 1500, .shards = 3};
+        .kills = 200, .accounts = 4, .devices = 3, .payload_bytes_max = 1500, .shards = 3};
     argp_parse(&argp, count, arguments, 0, NULL, ret_options);
 }
