@@ -13,14 +13,30 @@ static int is_linked(void *context, struct state *state) {
     return error ? error : identity->is_linked;
 }
 
+/* A device's number, key and counters are for one life: also a revoked one is not linked again. */
+static int linked_already(struct client *client) {
+    struct identity identity = {0};
+    struct state *state = client_state(client);
+    int error = state_look(state);
+    if (!error) {
+        error = state_identity(state, &identity);
+        state_end(state);
+    }
+    explicit_bzero(identity.secret, sizeof(identity.secret));
+    if (error)
+        return home_failed(client, error);
+    fprintf(stderr,
+            "tern: %s is linked already, as %s, device %u, and a home is linked once: for a new device, also "
+            "where this one was revoked, name a new folder with --home. The URI was not used\n",
+            client_home(client), identity.name, identity.device);
+    return EXIT_FAILED;
+}
+
 static int link_client(struct client *client, const struct uri *uri, int64_t timeout_ms) {
     struct identity identity;
     int error = link_prepare(client_state(client), uri);
-    if (error == -EEXIST) {
-        fprintf(stderr, "tern: %s is linked to another account already: use another home folder\n",
-                client_home(client));
-        return EXIT_FAILED;
-    }
+    if (error == -EEXIST || error > 0)
+        return linked_already(client);
     if (error < 0)
         return home_failed(client, error);
     int done = client_run(client, timeout_ms < 0 ? HOME_ASK_MS : timeout_ms, is_linked, &identity);
