@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/fleet.h"
+#include "bench/hostile.h"
 #include "bench/micro.h"
 #include "bench/pairs.h"
 #include "bench/ratio.h"
@@ -26,6 +27,7 @@ static const struct command commands[] = {
     {"reconnect", reconnect_run, "all devices come back at once"},
     {"idle", idle_run, "many connections that say nothing, and what they take"},
     {"micro", micro_run, "single steps of a message's way, in nanoseconds and instructions"},
+    {"hostile", hostile_run, "pairs beside floods, stalled readers and slow handshakes"},
     {"torture", torture_run, "a switch and its devices are killed again and again; nothing may be lost"},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
