@@ -136,14 +136,18 @@ void outbox_push_message(struct shard *shard, struct device *device, struct mess
         refusal = REFUSAL_QUEUE_BYTES;
     else if (!memory && !outbox_store_takes(shard, device))
         refusal = outbox_put_refusal(shard, device);
+    else if (!memory && outbox_full_ms(shard, device))
+        refusal = REFUSAL_QUEUE_FULL;
     else if (!(item = outbox_item_take(shard)))
         refusal = REFUSAL_LIMIT;
     if (refusal != REFUSAL_NONE || !item) {
-        message_refuse(shard, message, refusal);
+        message_refuse(shard, message, refusal, outbox_full_ms(shard, device));
         message_discharge(shard, message, device, DISCHARGE_GONE);
         message_let_go(shard, message);
         return;
     }
+    if (!memory)
+        outbox_try_full(shard, device);
     item->message = message;
     item->id = message->id;
     item->bytes = message->frame_bytes;

@@ -65,6 +65,8 @@ struct outbox {
     uint64_t purge_next;               /* the first of them the store was not asked for yet */
     uint64_t failed_from;              /* lowest seq that could not be put; 0: none */
     uint64_t full_retry_ms;            /* the queue was full lately: no new puts before */
+    uint64_t full_until_ms;            /* and not one new message before */
+    uint32_t full_wait_ms;             /* time from one such message to the next; 0: the queue is not full */
     uint8_t put_refusal;               /* why the last put that failed did: enum refusal */
     uint32_t putting;                  /* puts out */
     uint32_t put_generation;           /* theirs */
@@ -131,6 +133,9 @@ void outbox_count_bytes(struct outbox *outbox, const struct outbox_item *item, b
 /* True: the store is not known to refuse puts of this device just now. Else why it does. */
 bool outbox_store_takes(const struct shard *shard, const struct device *device);
 enum refusal outbox_put_refusal(const struct shard *shard, const struct device *device);
+/* How long new messages are refused because the queue was full; 0: one may be tried. */
+uint32_t outbox_full_ms(const struct shard *shard, const struct device *device);
+void outbox_try_full(struct shard *shard, struct device *device);
 /* True for a copy of what another device of the same account sent: nobody waits for its ticks. */
 bool outbox_is_copy(const struct device *device, const struct message_id *id);
 

@@ -142,22 +142,25 @@ static bool refusal_holds_back(enum refusal refusal) {
     }
 }
 
-static void refuse(struct shard *shard, const struct message_id *id, enum refusal refusal) {
+static void refuse(struct shard *shard, const struct message_id *id, enum refusal refusal, uint32_t wait_ms) {
+    uint32_t retry_ms = refusal_retry_ms(refusal);
     struct note note = {
         .kind = NOTE_REFUSED,
         .status = (int32_t)refusal,
-        .range = {.id = *id, .last = id->number, .retry_ms = refusal_retry_ms(refusal)},
+        .range = {.id = *id,
+                  .last = id->number,
+                  .retry_ms = retry_ms && wait_ms > retry_ms ? wait_ms : retry_ms},
     };
     if (refusal_holds_back(refusal))
         refused_note(shard, id);
     switch_post(shard, switch_home(shard, id->from), &note);
 }
 
-void message_refuse(struct shard *shard, struct message *message, enum refusal refusal) {
+void message_refuse(struct shard *shard, struct message *message, enum refusal refusal, uint32_t wait_ms) {
     if (message->refused)
         return;
     message->refused = true;
-    refuse(shard, &message->id, refusal);
+    refuse(shard, &message->id, refusal, wait_ms);
 }
 
 static struct session *sending_session(struct shard *shard, const struct message_id *id) {
@@ -298,7 +301,7 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
     if (refusal == REFUSAL_NONE)
         refusal = judge_message(shard, &body, first);
     if (refusal != REFUSAL_NONE) {
-        refuse(shard, &body.id, refusal);
+        refuse(shard, &body.id, refusal, 0);
         return 0;
     }
     uint32_t ttl_s = (uint32_t)shard->config.ttl_s;
@@ -307,7 +310,7 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
     frame_accept_message(frame->bytes, &body.id, ttl_s, shard->utc_ms);
     struct message *message = message_create(session, frame, buf, &body.id);
     if (!message) {
-        refuse(shard, &body.id, REFUSAL_LIMIT);
+        refuse(shard, &body.id, REFUSAL_LIMIT, 0);
         return 0;
     }
     message->first = first;
@@ -319,7 +322,7 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
             if (copy)
                 message_home(shard, copy);
             message_home(shard, message);
-            refuse(shard, &body.id, REFUSAL_LIMIT);
+            refuse(shard, &body.id, REFUSAL_LIMIT, 0);
             return 0;
         }
         if (!spread_own_copies(shard, account, copy)) {
@@ -357,7 +360,7 @@ void route_arrived(struct shard *shard, struct message *message) {
     message->holders = 1;
     enum refusal refusal = judge_target(shard, account, message);
     if (refusal != REFUSAL_NONE)
-        message_refuse(shard, message, refusal);
+        message_refuse(shard, message, refusal, 0);
     for (uint32_t i = 0; refusal == REFUSAL_NONE && i < account->slots_used; i++) {
         struct device *device = account->devices[i];
         if (!device || (device->flags & DEVICE_REVOKED))

@@ -8,7 +8,9 @@
 #include "core/outbox.h"
 #include "core/switch.h"
 
-#define COPY_OUT_PART 16 /* a message that is less than this part of a heap block is copied out of it */
+#define FULL_WAIT_MS_MAX 30000 /* between two messages for a queue that was full */
+#define FULL_SHRINK 4          /* what it takes makes it so many times shorter; what is tried doubles it */
+#define COPY_OUT_PART 16       /* a message that is less than this part of a heap block is copied out of it */
 
 /* --- outbox -> queue ------------------------------------------------------------------------------------ */
 
@@ -27,6 +29,25 @@ enum refusal outbox_put_refusal(const struct shard *shard, const struct device *
     if (outbox->failed_from || shard->now_ms < outbox->full_retry_ms)
         return outbox->put_refusal;
     return shard->put_refusal[switch_environment(shard, device->account->number)];
+}
+
+/* Who is refused sends again, to all devices: where one of them has a full queue, every attempt is one more
+ * message and one more receipt for the others, and the receipts lie in the queues that the messages should
+ * come out of. So a queue that was full is tried with one message at a time, ever more seldom, until it takes
+ * them. */
+uint32_t outbox_full_ms(const struct shard *shard, const struct device *device) {
+    uint64_t until_ms = device->outbox.full_until_ms;
+    return until_ms > shard->now_ms ? (uint32_t)(until_ms - shard->now_ms) : 0;
+}
+
+static void wait_for_full(const struct shard *shard, struct outbox *outbox, uint32_t wait_ms) {
+    outbox->full_wait_ms = wait_ms < FULL_WAIT_MS_MAX ? wait_ms : FULL_WAIT_MS_MAX;
+    outbox->full_until_ms = shard->now_ms + outbox->full_wait_ms;
+}
+
+void outbox_try_full(struct shard *shard, struct device *device) {
+    if (device->outbox.full_wait_ms)
+        wait_for_full(shard, &device->outbox, device->outbox.full_wait_ms * 2);
 }
 
 static uint64_t item_expires_ms(const struct shard *shard, const struct outbox_item *item) {
@@ -155,6 +176,8 @@ static void put_committed(struct shard *shard, struct device *device, struct out
             port_output_ready(shard, device->session->conn);
     }
     if (message) {
+        device->outbox.full_wait_ms /= FULL_SHRINK;
+        device->outbox.full_until_ms = 0;
         message_discharge(shard, message, device, DISCHARGE_STORED);
         message_let_go(shard, message);
     }
@@ -167,7 +190,7 @@ static void refuse_item(struct shard *shard, struct device *device, struct outbo
     struct message *message = item->message;
     outbox_unlink(&device->outbox, item);
     outbox_item_free(shard, item);
-    message_refuse(shard, message, device->outbox.put_refusal);
+    message_refuse(shard, message, device->outbox.put_refusal, outbox_full_ms(shard, device));
     message_discharge(shard, message, device, DISCHARGE_GONE);
     message_let_go(shard, message);
 }
@@ -185,6 +208,8 @@ static void put_refused(struct shard *shard, struct device *device, struct outbo
         full ? REFUSAL_QUEUE_FULL : shard->put_refusal[switch_environment(shard, device->account->number)];
     if (full)
         outbox->full_retry_ms = shard->queue_full_retry_ms = shard->now_ms + STORE_RETRY_MS;
+    if (full && !outbox->full_wait_ms)
+        wait_for_full(shard, outbox, STORE_RETRY_MS);
     stats_add(shard->stats->put_failures, 1);
     if (item->flags & ITEM_ACKED) {
         put_acked(shard, device, item, false);
@@ -195,7 +220,7 @@ static void put_refused(struct shard *shard, struct device *device, struct outbo
     if ((item->flags & ITEM_SENT) || item->receipt) {
         outbox_age_append(shard, item);
         if (full && item->message)
-            message_refuse(shard, item->message, REFUSAL_QUEUE_FULL);
+            message_refuse(shard, item->message, REFUSAL_QUEUE_FULL, outbox_full_ms(shard, device));
         return;
     }
     struct outbox_item *next = item->next;

@@ -122,8 +122,9 @@ void message_discharge(struct shard *shard, struct message *message, const struc
                        enum discharge how);
 /* An outbox item no longer needs the bytes. */
 void message_let_go(struct shard *shard, struct message *message);
-/* Some target can't take it: the sender is told once, the message gets no sent tick. */
-void message_refuse(struct shard *shard, struct message *message, enum refusal refusal);
+/* Some target can't take it: the sender is told once, the message gets no sent tick. Where it may come again,
+ * not sooner than in wait_ms. */
+void message_refuse(struct shard *shard, struct message *message, enum refusal refusal, uint32_t wait_ms);
 void message_home(struct shard *shard, struct message *message);
 void route_refused(struct shard *shard, const struct note *note);
 /* To the session that sent the message. Without one of that epoch there is nobody to tell: it sends

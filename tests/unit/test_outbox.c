@@ -77,6 +77,32 @@ Test(outbox, device_that_acknowledges_nothing_holds_up_nobody_with_a_full_queue)
     end();
 }
 
+/* What is refused comes again, to all devices, and makes receipts again: that must become less, not more. */
+Test(outbox, queue_that_was_full_is_tried_ever_more_seldom_until_it_takes_a_message) {
+    begin(1);
+    talker_come(&anna);
+    talker_say(&anna, BOB, 1);
+    uint64_t tries = 0;
+    for (uint64_t ms = 0; ms < 120000; ms += STORE_RETRY_MS) {
+        uint64_t before = stats_get(one.shard->stats->put_failures);
+        talker_say(&anna, BOB, 2);
+        tries += stats_get(one.shard->stats->put_failures) - before;
+        cr_assert_eq(one.shard->sessions[anna.conn]->unticked, 0, "nobody is kept waiting");
+        anna.heard[0] = '\0';
+        talker_pass_time(STORE_RETRY_MS);
+    }
+    cr_assert_leq(tries, 12, "tried %llu times", (unsigned long long)tries);
+    talker_come(&bob);
+    talker_acknowledge(&bob);
+    talker_acknowledge(&anna);
+    talker_go(&bob);
+    anna.heard[0] = '\0';
+    talker_pass_time(60000);
+    talker_say(&anna, BOB, 2);
+    cr_assert_str_eq(talker_heard(&anna), "r2-2:1 ");
+    end();
+}
+
 Test(outbox, receipts_for_a_device_with_a_full_queue_are_kept) {
     begin(1);
     talker_come(&anna);
