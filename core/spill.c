@@ -112,11 +112,9 @@ void outbox_spill(struct shard *shard, struct device *device) {
         return;
     while (item->prev && item->prev->seq == 0)
         item = item->prev;
-    struct outbox_item *first = item;
-    for (; item; item = item->next)
+    for (; item; item = item->next) {
         item_put(shard, device, item);
-    for (item = MUTANT(tick_before_commit) ? first : NULL; item; item = item->next) {
-        if (item->message && item->message->pending)
+        if (MUTANT(tick_before_commit) && item->message && item->message->pending)
             message_discharge(shard, item->message, device, DISCHARGE_STORED);
     }
 }
