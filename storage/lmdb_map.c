@@ -1,10 +1,17 @@
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <lmdb.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "storage/map.h"
 
 #define MAP_FILE_MODE 0600
+#define LOCK_READER_BYTES 64  /* of LMDB's lock file for each reader: a line of the processor's cache */
+#define LOCK_SPARE_READERS 16 /* more than its head takes */
 #define META_PAGES 2
 #define FREE_DBI 0 /* LMDB's own table of free pages; its tools read it by this number too */
 
@@ -82,6 +89,25 @@ static int open_table(struct map *map) {
     return mdb_txn_commit(txn);
 }
 
+/* LMDB maps its lock file and writes to it through the map. On a full disk a page of it that has no room is
+ * SIGBUS at the first touch: so it gets its room first. Not while this process has the folder open: closing
+ * the file would end LMDB's own lock on it. */
+static int reserve_lock(const char *folder, uint32_t readers) {
+    char path[PATH_MAX];
+    struct stat status;
+    if ((size_t)snprintf(path, sizeof(path), "%s/lock.mdb", folder) >= sizeof(path))
+        return ENAMETOOLONG;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, MAP_FILE_MODE);
+    if (fd < 0)
+        return errno;
+    int error = fstat(fd, &status) < 0 ? errno : 0;
+    off_t bytes = (off_t)(readers + LOCK_SPARE_READERS) * LOCK_READER_BYTES;
+    if (!error)
+        error = posix_fallocate(fd, 0, status.st_size > bytes ? status.st_size : bytes);
+    close(fd);
+    return error;
+}
+
 int map_open(const char *folder, uint64_t map_bytes, uint32_t readers_max, struct map **ret_map) {
     struct map *map = calloc(1, sizeof(*map));
     if (!map)
@@ -92,6 +118,8 @@ int map_open(const char *folder, uint64_t map_bytes, uint32_t readers_max, struc
     code = mdb_env_set_mapsize(map->env, map_bytes);
     if (code == 0)
         code = mdb_env_set_maxreaders(map->env, readers_max);
+    if (code == 0)
+        code = reserve_lock(folder, readers_max);
     /* NOTLS: a read transaction may move between threads. NORDAHEAD: queues are read here and there. */
     if (code == 0)
         code = mdb_env_open(map->env, folder, MDB_NOTLS | MDB_NORDAHEAD, MAP_FILE_MODE);

@@ -2,16 +2,23 @@
  * page that points to them; its lock is a robust mutex, so that a process that was killed inside a
  * transaction stops nobody. */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <lmdb.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/crash.h"
 #include "tools/client/disk.h"
 
 #define DISK_FILE_MODE 0600
-#define COMMIT_US 50     /* from writing to the file to letting readers have it */
-#define COMMIT_TRIES 100 /* a process that was killed in between never does */
+#define LOCK_READER_BYTES 64  /* of LMDB's lock file for each reader: a line of the processor's cache */
+#define LOCK_SPARE_READERS 16 /* more than its head takes */
+#define READERS_MAX 126       /* programs on one home at a time: as many as LMDB has places for by default */
+#define COMMIT_US 50          /* from writing to the file to letting readers have it */
+#define COMMIT_TRIES 100      /* a process that was killed in between never does */
 
 struct disk {
     MDB_env *env;
@@ -65,6 +72,25 @@ static int open_table(struct disk *disk) {
     return mdb_txn_commit(txn);
 }
 
+/* LMDB maps its lock file and writes to it through the map. On a full disk a page of it that has no room is
+ * SIGBUS at the first touch: so it gets its room first. Not while this process has the folder open: closing
+ * the file would end LMDB's own lock on it. */
+static int reserve_lock(const char *folder) {
+    char path[PATH_MAX];
+    struct stat status;
+    if ((size_t)snprintf(path, sizeof(path), "%s/lock.mdb", folder) >= sizeof(path))
+        return ENAMETOOLONG;
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, DISK_FILE_MODE);
+    if (fd < 0)
+        return errno;
+    int error = fstat(fd, &status) < 0 ? errno : 0;
+    off_t bytes = (off_t)(READERS_MAX + LOCK_SPARE_READERS) * LOCK_READER_BYTES;
+    if (!error)
+        error = posix_fallocate(fd, 0, status.st_size > bytes ? status.st_size : bytes);
+    close(fd);
+    return error;
+}
+
 int disk_open(const char *folder, uint64_t bytes_max, struct disk **ret_disk) {
     struct disk *disk = calloc(1, sizeof(*disk));
     if (!disk)
@@ -73,6 +99,10 @@ int disk_open(const char *folder, uint64_t bytes_max, struct disk **ret_disk) {
     if (code)
         goto err_after_alloc;
     code = mdb_env_set_mapsize(disk->env, bytes_max);
+    if (code == 0)
+        code = mdb_env_set_maxreaders(disk->env, READERS_MAX);
+    if (code == 0)
+        code = reserve_lock(folder);
     if (code == 0)
         code = mdb_env_open(disk->env, folder, MDB_NOTLS, DISK_FILE_MODE);
     int dead = 0; /* readers of killed processes would keep pages from being used again */
