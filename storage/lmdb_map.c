@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "storage/map.h"
@@ -12,6 +13,7 @@
 #define MAP_FILE_MODE 0600
 #define LOCK_READER_BYTES 64  /* of LMDB's lock file for each reader: a line of the processor's cache */
 #define LOCK_SPARE_READERS 16 /* more than its head takes */
+#define FULL_BYTES (1u << 20) /* a disk with less room has none: blocks are not handed out one by one */
 #define META_PAGES 2
 #define FREE_DBI 0 /* LMDB's own table of free pages; its tools read it by this number too */
 
@@ -61,8 +63,21 @@ static int translate(int code) {
     }
 }
 
+/* LMDB says EIO where the system wrote less than it was asked to, which it does when the disk fills up within
+ * a write; an EIO of a disk that has room is the disk's own. */
+static bool is_full(MDB_env *env) {
+    struct statvfs disk;
+    int fd;
+    return mdb_env_get_fd(env, &fd) == 0 && fstatvfs(fd, &disk) == 0 &&
+           (uint64_t)disk.f_bavail * disk.f_frsize < FULL_BYTES;
+}
+
+static int translate_write(MDB_env *env, int code) {
+    return code == EIO && is_full(env) ? -ENOSPC : translate(code);
+}
+
 static int note_error(struct map_txn *txn, int code) {
-    int error = translate(code);
+    int error = translate_write(txn->map->env, code);
     if (error && error != -ENOENT && txn->error == 0)
         txn->error = error;
     return error;
@@ -112,7 +127,7 @@ int map_open(const char *folder, uint64_t map_bytes, uint32_t readers_max, struc
     struct map *map = calloc(1, sizeof(*map));
     if (!map)
         return -ENOMEM;
-    int code = mdb_env_create(&map->env);
+    int error = 0, code = mdb_env_create(&map->env);
     if (code)
         goto err_after_alloc;
     code = mdb_env_set_mapsize(map->env, map_bytes);
@@ -132,10 +147,11 @@ int map_open(const char *folder, uint64_t map_bytes, uint32_t readers_max, struc
     return 0;
 
 err_after_env:
+    error = translate_write(map->env, code);
     mdb_env_close(map->env);
 err_after_alloc:
     free(map);
-    return translate(code);
+    return error ? error : translate(code);
 }
 
 void map_close(struct map *map) {
@@ -155,7 +171,7 @@ int map_begin(struct map *map, struct map_txn **ret_txn) {
 int map_commit(struct map_txn *txn) {
     int code = mdb_txn_commit(txn->txn);
     txn->txn = NULL;
-    return translate(code);
+    return translate_write(txn->map->env, code);
 }
 
 void map_abort(struct map_txn *txn) {

@@ -8,12 +8,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "core/crash.h"
 #include "tools/client/disk.h"
 
 #define DISK_FILE_MODE 0600
+#define FULL_BYTES (1u << 20) /* a disk with less room has none: blocks are not handed out one by one */
 #define LOCK_READER_BYTES 64  /* of LMDB's lock file for each reader: a line of the processor's cache */
 #define LOCK_SPARE_READERS 16 /* more than its head takes */
 #define READERS_MAX 126       /* programs on one home at a time: as many as LMDB has places for by default */
@@ -49,6 +51,19 @@ static int translate(int code) {
     default:
         return -EIO;
     }
+}
+
+/* LMDB says EIO where the system wrote less than it was asked to, which it does when the disk fills up within
+ * a write; an EIO of a disk that has room is the disk's own. */
+static bool is_full(MDB_env *env) {
+    struct statvfs disk;
+    int fd;
+    return mdb_env_get_fd(env, &fd) == 0 && fstatvfs(fd, &disk) == 0 &&
+           (uint64_t)disk.f_bavail * disk.f_frsize < FULL_BYTES;
+}
+
+static int translate_write(MDB_env *env, int code) {
+    return code == EIO && is_full(env) ? -ENOSPC : translate(code);
 }
 
 static MDB_val val(struct disk_view view) {
@@ -95,7 +110,7 @@ int disk_open(const char *folder, uint64_t bytes_max, struct disk **ret_disk) {
     struct disk *disk = calloc(1, sizeof(*disk));
     if (!disk)
         return -ENOMEM;
-    int code = mdb_env_create(&disk->env);
+    int error = 0, code = mdb_env_create(&disk->env);
     if (code)
         goto err_after_alloc;
     code = mdb_env_set_mapsize(disk->env, bytes_max);
@@ -116,10 +131,11 @@ int disk_open(const char *folder, uint64_t bytes_max, struct disk **ret_disk) {
     return 0;
 
 err_after_env:
+    error = translate_write(disk->env, code);
     mdb_env_close(disk->env);
 err_after_alloc:
     free(disk);
-    return translate(code);
+    return error ? error : translate(code);
 }
 
 void disk_close(struct disk *disk) {
@@ -171,7 +187,7 @@ int disk_commit(struct disk *disk) {
     int code = mdb_txn_commit(disk->txn);
     crash_point(client_after_commit);
     disk->txn = NULL;
-    return translate(code);
+    return translate_write(disk->env, code);
 }
 
 void disk_abort(struct disk *disk) {
@@ -190,7 +206,7 @@ int disk_get(struct disk *disk, struct disk_view key, struct disk_view *ret_valu
 
 int disk_put(struct disk *disk, struct disk_view key, struct disk_view value) {
     MDB_val at = val(key), body = val(value);
-    return translate(mdb_put(disk->txn, disk->dbi, &at, &body, 0));
+    return translate_write(disk->env, mdb_put(disk->txn, disk->dbi, &at, &body, 0));
 }
 
 int disk_delete(struct disk *disk, struct disk_view key) {
