@@ -63,6 +63,8 @@
       "bytes on their way to a device before the rest queues on disk")                                       \
     N(messages_max, 262144, 64, 16777216, I,                                                                 \
       "messages a shard holds in memory before it stops reading sockets")                                    \
+    N(receipts_max, 262144, 1024, 16777216, R,                                                               \
+      "receipts a shard holds in memory that some device neither has nor finds in its queue")                \
     N(spill_ms, 500, 1, 600000, R, "time without acknowledgement after which a message goes to disk")        \
     N(hold_ms, 50, 1, 600000, R, "time after which a waiting message is copied out of its receive buffer")   \
     N(ttl_s, 2592000, 1, 31536000, R, "time to live of a message that names none, and the most it may name") \
@@ -83,6 +85,8 @@
       "messages in one device's queue; receipts are not counted")                                            \
     N(queue_bytes_max, 4294967296, 65536, 17592186044416, R,                                                 \
       "bytes of messages in one device's queue; those of before the last start do not count")                \
+    N(queue_receipts_max, 1000000, 1024, 1000000000, R,                                                      \
+      "receipts in one device's queue at which its account sends nothing more; marks take an eighth")        \
     N(expiry_sweep_s, 60, 1, 86400, R,                                                                       \
       "time in which the store looks once at every queue for what has expired")                              \
     N(clock_jump_ms, 60000, 1000, 86400000, R,                                                               \

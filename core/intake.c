@@ -42,7 +42,7 @@ static int take_mark(struct session *session, const struct frame *frame) {
     if (home != shard->index && lanes_room(shard->lanes, shard->index, home) == 0)
         return -EAGAIN;
     session->marks_left--;
-    receipt_emit(shard, &range.id, range.last, frame->flags, session->device_number);
+    receipt_mark(shard, &range.id, range.last, frame->flags, session->device_number);
     return 0;
 }
 

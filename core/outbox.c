@@ -8,7 +8,9 @@
 #include "core/mutant.h"
 #include "core/switch.h"
 
-#define FETCH_ENTRIES 128 /* queue entries paged in at a time */
+#define FETCH_ENTRIES 128         /* queue entries paged in at a time */
+#define RECEIPTS_WAITING_MAX 4096 /* in memory, while the store takes none: see mark_has_room, too */
+#define MARKS_PART 8
 #define UNSETTLED_MAX                                                                                        \
     8192 /* of a device: the most acknowledged and not settled entries a drain goes on with */
 
@@ -104,9 +106,13 @@ static bool queue_is_empty(const struct outbox *outbox) {
 }
 
 void outbox_count_bytes(struct outbox *outbox, const struct outbox_item *item, bool in_queue) {
-    if (item->type != FRAME_MESSAGE || item->seq < outbox->counted_from)
+    if (item->seq < outbox->counted_from)
         return;
-    if (in_queue)
+    if (item->type == FRAME_RECEIPT && in_queue)
+        outbox->queue_receipts++;
+    else if (item->type == FRAME_RECEIPT)
+        outbox->queue_receipts -= outbox->queue_receipts > 0;
+    else if (in_queue)
         outbox->queue_bytes += item->bytes;
     else
         outbox->queue_bytes -= item->bytes < outbox->queue_bytes ? item->bytes : outbox->queue_bytes;
@@ -116,6 +122,23 @@ static bool queue_has_room(const struct shard *shard, struct outbox *outbox) {
     if (queue_is_empty(outbox))
         outbox->queue_bytes = 0;
     return outbox->queue_bytes < shard->config.queue_bytes_max;
+}
+
+bool outbox_has_room_for_receipts(const struct shard *shard, const struct device *device) {
+    const struct outbox *outbox = &device->outbox;
+    if (outbox->count >= RECEIPTS_WAITING_MAX && !outbox_store_takes(shard, device))
+        return false;
+    return outbox->queue_receipts < shard->config.queue_receipts_max || queue_is_empty(outbox);
+}
+
+/* What a mark is about may never have been: marks leave most of a queue's room to the receipts of
+ * messages. */
+static bool mark_has_room(const struct shard *shard, struct outbox *outbox, const struct device *device) {
+    if (queue_is_empty(outbox))
+        outbox->queue_receipts = 0;
+    if (outbox->count >= RECEIPTS_WAITING_MAX / MARKS_PART && !outbox_store_takes(shard, device))
+        return false;
+    return outbox->queue_receipts < shard->config.queue_receipts_max / MARKS_PART;
 }
 
 static void push(struct shard *shard, struct device *device, struct outbox_item *item, bool memory) {
@@ -163,10 +186,18 @@ static bool merge_receipt(struct device *device, struct receipt *receipt) {
     struct receipt *last = tail->receipt;
     /* The new one's own pending count still includes the guard of its maker. */
     if (last->pending != 1 || receipt->pending != 2 || last->flags != receipt->flags ||
-        last->by_device != receipt->by_device || last->last + 1 != receipt->id.number ||
-        !message_id_same_key(&last->id, &receipt->id))
+        last->by_device != receipt->by_device || !message_id_same_key(&last->id, &receipt->id))
+        return false;
+    if (last->marked && receipt->marked && last->id.number <= receipt->id.number &&
+        last->last >= receipt->id.number) { /* said again, at least in part */
+        if (last->last < receipt->last)
+            last->last = receipt->last;
+        return true;
+    }
+    if (last->last + 1 != receipt->id.number)
         return false;
     last->last = receipt->last;
+    last->marked = last->marked && receipt->marked;
     last->time_ms = receipt->time_ms;
     return true;
 }
@@ -179,8 +210,10 @@ void outbox_push_receipt(struct shard *shard, struct device *device, struct rece
         return;
     }
     bool memory = may_stay_in_memory(shard, device);
-    struct outbox_item *item = outbox_item_take(shard);
+    bool fits = memory || !receipt->marked || mark_has_room(shard, &device->outbox, device);
+    struct outbox_item *item = fits ? outbox_item_take(shard) : NULL;
     if (!item) { /* never settled: the recipient's device repeats it */
+        stats_add(shard->stats->receipts_dropped, 1);
         receipt->by_device = 0;
         receipt->last_device = 0;
         receipt_discharge(shard, receipt);

@@ -57,6 +57,7 @@ struct outbox {
     uint64_t sent_bytes;
     uint64_t bytes;                    /* of the frames of all items in the list */
     uint64_t queue_bytes;              /* of the entries put since the start that are still there */
+    uint64_t queue_receipts;           /* of them, receipts: how many */
     uint64_t counted_from;             /* seq of the first of them */
     uint64_t queue_next;               /* the seq the next put gets */
     uint64_t drain_next;               /* the next seq to send */
@@ -83,6 +84,9 @@ void outbox_init(struct outbox *outbox);
  * told. */
 void outbox_push_message(struct shard *shard, struct device *device, struct message *message);
 void outbox_push_receipt(struct shard *shard, struct device *device, struct receipt *receipt);
+/* False: so many receipts wait for the device, in its queue or for its queue, that its account should bring
+ * about no more. */
+bool outbox_has_room_for_receipts(const struct shard *shard, const struct device *device);
 
 /* Appends as many frames as fit and the window allows; returns their bytes. *ret_needed: bytes the next one
  * takes where it did not fit and nothing else was written, else 0. */

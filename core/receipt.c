@@ -8,6 +8,9 @@
 #include "core/mutant.h"
 #include "core/switch.h"
 
+#define RECEIPT_MARKED 1 /* status of a NOTE_RECEIPT that a MARK made */
+#define MARKS_PART 2     /* of receipts_max */
+
 /* --- the recipient's side ------------------------------------------------------------------------------- */
 
 void receipt_flush(struct shard *shard) {
@@ -21,12 +24,12 @@ void receipt_flush(struct shard *shard) {
     switch_post(shard, switch_home(shard, note.range.id.from), &note);
 }
 
-void receipt_emit(struct shard *shard, const struct message_id *id, uint64_t last, uint8_t flags,
-                  uint16_t by_device) {
+static void emit(struct shard *shard, const struct message_id *id, uint64_t last, uint8_t flags,
+                 uint16_t by_device, int32_t status) {
     struct note *open = &shard->receipt_open;
     if (open->kind != 0) {
-        if (open->flags == flags && open->device == by_device && open->range.last + 1 == id->number &&
-            message_id_same_key(&open->range.id, id)) {
+        if (open->flags == flags && open->device == by_device && open->status == status &&
+            open->range.last + 1 == id->number && message_id_same_key(&open->range.id, id)) {
             open->range.last = last;
             return;
         }
@@ -36,8 +39,19 @@ void receipt_emit(struct shard *shard, const struct message_id *id, uint64_t las
         .kind = NOTE_RECEIPT,
         .flags = flags,
         .device = by_device,
+        .status = status,
         .range = {.id = *id, .last = last, .time_ms = shard->utc_ms},
     };
+}
+
+void receipt_emit(struct shard *shard, const struct message_id *id, uint64_t last, uint8_t flags,
+                  uint16_t by_device) {
+    emit(shard, id, last, flags, by_device, 0);
+}
+
+void receipt_mark(struct shard *shard, const struct message_id *id, uint64_t last, uint8_t flags,
+                  uint16_t by_device) {
+    emit(shard, id, last, flags, by_device, RECEIPT_MARKED);
 }
 
 /* --- the sender's side ---------------------------------------------------------------------------------- */
@@ -105,10 +119,23 @@ static void receipt_credit(struct account *account, const struct message_id *id,
     session->unticked = count < session->unticked ? session->unticked - (uint32_t)count : 0;
 }
 
+/* Anybody can mark as often as he may, so marks leave room to what comes of messages. What failed is bounded
+ * where it is held, and nobody repeats it. */
+static bool has_room(const struct shard *shard, const struct note *note) {
+    uint64_t most = shard->config.receipts_max;
+    if (note->flags & RECEIPT_FAILED)
+        return true;
+    return shard->receipts_out < (note->status == RECEIPT_MARKED ? most / MARKS_PART : most);
+}
+
 /* To the devices of the account; to `last_device` (0: none), or where there is a refusal the word of that,
- * when the others have it. -ENOMEM: to none. */
+ * when the others have it. -ENOMEM or -ENOBUFS: to none. */
 static int spread(struct shard *shard, struct account *account, const struct note *note, uint16_t last_device,
                   enum refusal refusal) {
+    if (!has_room(shard, note)) {
+        stats_add(shard->stats->receipts_dropped, 1);
+        return -ENOBUFS;
+    }
     struct receipt *receipt = receipt_take(shard);
     if (!receipt)
         return -ENOMEM;
@@ -123,6 +150,7 @@ static int spread(struct shard *shard, struct account *account, const struct not
         .pending = 1,
         .last_device = last_device,
         .refusal = (uint8_t)refusal,
+        .marked = note->status == RECEIPT_MARKED,
     };
     for (uint32_t i = 0; i < account->slots_used; i++) {
         struct device *device = account->devices[i];
@@ -136,7 +164,8 @@ static int spread(struct shard *shard, struct account *account, const struct not
     return 0;
 }
 
-/* No memory for a receipt: nothing is settled, so the recipient's device repeats it when it comes back. */
+/* No room for a receipt: nothing is settled, so the recipient's device repeats it when it comes back, and the
+ * sender, where it waits for its tick, is asked for the message again. */
 void receipt_spread(struct shard *shard, struct account *account, const struct note *note) {
     bool last_word = (note->flags & RECEIPT_SENT) || ((note->flags & RECEIPT_FAILED) && !note->device);
     if (last_word)
@@ -147,11 +176,14 @@ void receipt_spread(struct shard *shard, struct account *account, const struct n
         switch_post(shard, switch_home(shard, note->range.id.to), &settled);
     }
     bool in_turn = last_word && account->device_count > 1 && !MUTANT(sender_first);
-    (void)spread(shard, account, note, in_turn ? note->range.id.from_device : 0, REFUSAL_NONE);
+    int error = spread(shard, account, note, in_turn ? note->range.id.from_device : 0, REFUSAL_NONE);
+    if (error && (note->flags & RECEIPT_SENT))
+        route_ask_again(shard, &note->range.id);
 }
 
 void receipt_refuse(struct shard *shard, struct account *account, const struct note *note) {
     struct note failed = *note;
+    failed.status = 0;
     enum refusal refusal = (enum refusal)note->status;
     failed.device = 0;
     failed.flags = RECEIPT_FAILED;

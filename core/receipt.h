@@ -1,7 +1,9 @@
 /* core/receipt.h: receipts on their way: from the recipient's home shard to every device of the sender, and
  * the word "settled" back.
  *
- * Threads: the shard's.  Memory: from the shard's free list, bounded by the messages that are out. */
+ * Threads: the shard's.  Memory: from the shard's free list, at most receipts_max. What is beyond is dropped
+ * unsettled: whose acknowledgement or mark it is repeats it, and a sender that misses its tick is asked to
+ * send again. */
 #ifndef TERN_CORE_RECEIPT_H
 #define TERN_CORE_RECEIPT_H
 
@@ -26,11 +28,15 @@ struct receipt {
     uint16_t by_device;   /* whose acknowledgement it is, to be told when settled; 0: nobody's */
     uint8_t flags;
     uint8_t refusal; /* enum refusal: the sending device is told this instead; 0: none */
+    bool marked;     /* a MARK's */
 };
 
 /* Recipient's side: a device (0: none) made `flags` true of id.number..last. Coalesced until
  * receipt_flush. */
 void receipt_emit(struct shard *shard, const struct message_id *id, uint64_t last, uint8_t flags,
+                  uint16_t by_device);
+/* The same for what a device says by MARK: nobody here knows whether it is so. */
+void receipt_mark(struct shard *shard, const struct message_id *id, uint64_t last, uint8_t flags,
                   uint16_t by_device);
 void receipt_flush(struct shard *shard);
 

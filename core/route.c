@@ -181,6 +181,10 @@ void route_tell_refused(struct shard *shard, const struct message_id *id, enum r
     session_put(session, out, frame_write_refused(out, &refused));
 }
 
+void route_ask_again(struct shard *shard, const struct message_id *id) {
+    route_tell_refused(shard, id, REFUSAL_LIMIT, RETRY_MS);
+}
+
 static bool has_own_copies(const struct account *account, const struct message_id *id) {
     return account->device_count > 1 && id->to != account->number;
 }
@@ -230,11 +234,25 @@ static bool spread_own_copies(struct shard *shard, struct account *account, stru
     return taken;
 }
 
-static enum refusal judge_message(struct shard *shard, const struct frame_message *body, bool first) {
+/* Each message brings receipts, for every device of its account. Where one of them has as many waiting as it
+ * may, no more come. */
+static bool has_receipts_enough(const struct shard *shard, const struct account *account) {
+    for (uint32_t i = 0; i < account->slots_used; i++) {
+        const struct device *device = account->devices[i];
+        if (device && !(device->flags & DEVICE_REVOKED) && !outbox_has_room_for_receipts(shard, device))
+            return true;
+    }
+    return false;
+}
+
+static enum refusal judge_message(struct shard *shard, const struct account *account,
+                                  const struct frame_message *body, bool first) {
     if (body->payload_bytes > shard->config.payload_bytes_max)
         return REFUSAL_TOO_LARGE;
     if (body->target_count != 0)
         return REFUSAL_TARGETS;
+    if (has_receipts_enough(shard, account))
+        return REFUSAL_LIMIT;
     if (refused_holds(shard, &body->id, first))
         return REFUSAL_OUT_OF_ORDER;
     return REFUSAL_NONE;
@@ -260,8 +278,7 @@ static bool has_to_wait(const struct session *session, uint32_t target, uint32_t
         return true;
     bool ticks_wait = session->unticked >= shard->config.unticked_max ||
                       session->unticked_bytes >= shard->config.unticked_bytes_max;
-    bool is_full = shard->messages_out + shard->receipts_out + 2 * message_weight(frame_bytes) >
-                   shard->config.messages_max;
+    bool is_full = shard->messages_out + 2 * message_weight(frame_bytes) > shard->config.messages_max;
     if (!ticks_wait && !is_full)
         return false;
     *ret_refusal = is_full ? REFUSAL_LIMIT : REFUSAL_UNTICKED;
@@ -299,7 +316,7 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
     session->unticked++;
     bool first = frame->flags & MESSAGE_FIRST;
     if (refusal == REFUSAL_NONE)
-        refusal = judge_message(shard, &body, first);
+        refusal = judge_message(shard, account, &body, first);
     if (refusal != REFUSAL_NONE) {
         refuse(shard, &body.id, refusal, 0);
         return 0;

@@ -33,6 +33,7 @@
     X(receipts_routed, counter, "receipts that arrived at the sender's home shard, as ranges")               \
     X(receipts_sent, counter, "receipt frames put into sessions")                                            \
     X(receipts_spilled, counter, "receipts handed to the store")                                             \
+    X(receipts_dropped, counter, "receipts dropped at a limit: they are repeated until they are settled")    \
     X(settled, counter, "acknowledgements confirmed to their device, as ranges")                             \
     X(deletes, counter, "queue entries deleted after settlement")                                            \
     X(put_failures, counter, "queue entries the store could not take")                                       \

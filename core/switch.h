@@ -127,6 +127,8 @@ void message_let_go(struct shard *shard, struct message *message);
 void message_refuse(struct shard *shard, struct message *message, enum refusal refusal, uint32_t wait_ms);
 void message_home(struct shard *shard, struct message *message);
 void route_refused(struct shard *shard, const struct note *note);
+/* Its tick could not be kept: the sending session has to send again. */
+void route_ask_again(struct shard *shard, const struct message_id *id);
 /* To the session that sent the message. Without one of that epoch there is nobody to tell: it sends
  * everything again anyway. */
 void route_tell_refused(struct shard *shard, const struct message_id *id, enum refusal refusal,

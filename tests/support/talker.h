@@ -18,7 +18,8 @@ struct talker {
     uint32_t conn;
     struct peer *peer;
     uint64_t items;
-    char heard[512]; /* "m2" message 2, "r1-2:1" receipt, "x3:12" refused, "b9" blocked's status */
+    uint64_t confirmed; /* numbers */
+    char heard[512];    /* "m2" message 2, "r1-2:1" receipt, "x3:12" refused, "b9" blocked's status */
 };
 
 __attribute__((format(printf, 2, 3))) static void talker_note(struct talker *talker, const char *format,
@@ -43,6 +44,8 @@ static int talker_on_frame(void *context, struct peer *peer, const struct frame 
     else if (frame->type == FRAME_RECEIPT && frame_read_range(frame, &range) == 0)
         talker_note(talker, "r%llu-%llu:%u ", (unsigned long long)range.id.number,
                     (unsigned long long)range.last, frame->flags);
+    else if (frame->type == FRAME_CONFIRM && frame_read_range(frame, &range) == 0)
+        talker->confirmed += range.last - range.id.number + 1;
     else if (frame->type == FRAME_REFUSED && frame_read_refused(frame, &refused) == 0)
         talker_note(talker, "x%llu:%u ", (unsigned long long)refused.number, refused.reason);
     else if (frame->type == FRAME_BLOCKED && frame_read_block(frame, &block) == 0)
@@ -99,6 +102,16 @@ static inline void talker_put_message(struct talker *talker, uint64_t to, uint64
 static inline void talker_put_ack(struct talker *talker, uint64_t items) {
     uint8_t out[FRAME_SMALL_BYTES_MAX];
     talker_put(talker, out, frame_write_ack(out, items));
+}
+
+/* As if by its own account, of messages of another account's first device. */
+static inline void talker_put_mark(struct talker *talker, uint64_t from, uint64_t epoch, uint64_t first,
+                                   uint64_t last, uint8_t flags) {
+    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    struct frame_range range = {
+        .id = {.from = from, .from_device = 1, .to = talker->account, .epoch = epoch, .number = first},
+        .last = last};
+    talker_put(talker, out, frame_write_range(out, FRAME_MARK, flags, &range));
 }
 
 static inline void talker_say(struct talker *talker, uint64_t to, uint64_t number) {
