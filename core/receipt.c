@@ -21,7 +21,7 @@ void receipt_flush(struct shard *shard) {
     uint32_t home = switch_home(shard, note.range.id.from);
     if (MUTANT(receipt_lost) && home != shard->index && lanes_room(shard->lanes, shard->index, home) == 0)
         return;
-    switch_post(shard, switch_home(shard, note.range.id.from), &note);
+    switch_post(shard, home, &note);
 }
 
 static void emit(struct shard *shard, const struct message_id *id, uint64_t last, uint8_t flags,
