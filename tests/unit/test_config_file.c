@@ -27,6 +27,9 @@ Test(config_file, settings_comments_and_lists_are_read) {
                            "listen=0.0.0.0:7440\r\n"
                            "   ping_s   =   30   ; why\n"
                            "data = /var/lib/a folder\n"
+                           "buffer_bytes = 16k # a comment behind a value\n"
+                           "admin = /run/tern#1;2/admin.sock\t; only behind a blank\n"
+                           "\t # a comment behind blanks\n"
                            "idle_s: 90"),
                  0, "%s", error);
     cr_assert_eq(config.listen_count, 2);
@@ -35,6 +38,10 @@ Test(config_file, settings_comments_and_lists_are_read) {
     cr_assert_str_eq(config.data, "/var/lib/a folder");
     cr_assert_eq(config.ping_s, 30);
     cr_assert_eq(config.idle_s, 90);
+    cr_assert_eq(config.buffer_bytes, 16 << 10);
+    cr_assert_str_eq(config.admin, "/run/tern#1;2/admin.sock");
+    cr_assert_eq(read_text("data = /tmp/x # the store"), 0);
+    cr_assert_str_eq(config.data, "/tmp/x");
     cr_assert_eq(read_text(""), 0);
 }
 
@@ -48,6 +55,8 @@ Test(config_file, a_mistake_is_told_with_file_line_and_what_is_allowed) {
         {"ping_s = 30\njust words\n", "ternd.conf:2: not a comment, and not `setting = value`"},
         {"ping_s = 30\n[shards]\nshards = 2\n", "ternd.conf:2: there are no sections"},
         {"ping_s = 30\n  40\n", "ternd.conf:2: not a comment, and not `setting = value`"},
+        {"ping_s = 30 seconds # too long\n", "ternd.conf:1: ping_s: \"30 seconds\" is not a number"},
+        {"ping_s # = 30\n", "ternd.conf:1: not a comment, and not `setting = value`"},
         {"ping_s =\n", "ternd.conf:1: ping_s: \"\" is not a number"},
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {

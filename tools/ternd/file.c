@@ -32,6 +32,16 @@ __attribute__((format(printf, 3, 4))) static void fail(struct reading *reading, 
     snprintf(reading->ret_error, reading->error_bytes, "%s:%d: %s", reading->path, reading->line, sentence);
 }
 
+/* From # or ; on, at the beginning or behind a blank. inih knows # as the first of a line only. */
+static void cut_comment(char *line) {
+    for (char *at = line; (at = strpbrk(at, "#;")) != NULL; at++) {
+        if (at == line || at[-1] == ' ' || at[-1] == '\t') {
+            memcpy(at, "\n", 2);
+            return;
+        }
+    }
+}
+
 /* Where a line is longer than inih's buffer the rest would count as another line. */
 static char *take_line(char *space, int space_bytes, void *context) {
     struct reading *reading = context;
@@ -45,6 +55,7 @@ static char *take_line(char *space, int space_bytes, void *context) {
     }
     if (space[strspn(space, " \t")] == '[')
         fail(reading, -EINVAL, "there are no sections, only `setting = value`");
+    cut_comment(space);
     return space;
 }
 

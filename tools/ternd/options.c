@@ -216,7 +216,7 @@ static const char manual_middle[] =
     ".PP\nEvery setting below is an option too, with dashes for its underscores. An option wins over the "
     "file.\n"
     ".SH SETTINGS\n"
-    "The file has one \\(lqsetting = value\\(rq a line; # and ; begin a comment. Numbers may end in k, M "
+    "The file has one \\(lqsetting = value\\(rq a line; # and ; begin a comment, at the beginning or behind a blank. Numbers may end in k, M "
     "or G (powers "
     "of 1024). Reloadable settings change with SIGHUP or with ternctl reload, the others with the next "
     "start.\n";
