@@ -8,6 +8,11 @@
 
 #include "core/network.h"
 
+#define HOST_BYTES_MAX 253 /* what DNS allows */
+#define PORT_DIGITS_MAX 5
+#define ADMIN_NAME "/admin.sock"  /* in the data folder, where none is set */
+#define SOCKET_PATH_BYTES_MAX 107 /* sun_path, but for its end */
+
 enum setting_kind { SETTING_NUMBER, SETTING_TEXT, SETTING_LIST };
 enum setting_when { SETTING_R, SETTING_I }; /* reloadable; at start only */
 
@@ -176,6 +181,45 @@ static bool is_power_of_two(uint64_t number) {
     return number && (number & (number - 1)) == 0;
 }
 
+/* What a link URI can name, and devices can read there. */
+static bool is_host_port(const char *text) {
+    static const char digits[] = "0123456789",
+                      letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    const char *colon = strrchr(text, ':');
+    size_t bytes = colon ? (size_t)(colon - text) : 0;
+    if (bytes == 0 || bytes > HOST_BYTES_MAX || strspn(colon + 1, digits) != strlen(colon + 1) ||
+        colon[1] == '0' || strlen(colon + 1) > PORT_DIGITS_MAX ||
+        strtoul(colon + 1, NULL, 10) - 1 >= UINT16_MAX)
+        return false;
+    if (text[0] == '[') {
+        char host[CONFIG_TEXT_BYTES];
+        uint16_t port;
+        return network_host_port(text, host, sizeof(host), &port) == 0;
+    }
+    for (size_t i = 0; i < bytes; i++) {
+        if (!strchr(digits, text[i]) && !strchr(letters, text[i]) && !strchr(".-_", text[i]))
+            return false;
+    }
+    return true;
+}
+
+/* All of `listen`, then all of `plaintext_listen`. */
+static const char *listen_at(const struct config *config, uint32_t listen_count, uint32_t index) {
+    return index < listen_count ? config->listen[index] : config->plaintext_listen[index - listen_count];
+}
+
+static int check_paths(const struct config *config, char *ret_error, size_t error_bytes) {
+    if (!config->data[0])
+        return fail(ret_error, error_bytes, "data: empty; it is the folder of the store");
+    size_t bytes = config->admin[0] ? strlen(config->admin) : strlen(config->data) + strlen(ADMIN_NAME);
+    if (bytes > SOCKET_PATH_BYTES_MAX)
+        return fail(ret_error, error_bytes,
+                    "admin: the path of a socket is at most %d bytes long, \"%s%s\" has %zu",
+                    SOCKET_PATH_BYTES_MAX, config->admin[0] ? config->admin : config->data,
+                    config->admin[0] ? "" : ADMIN_NAME, bytes);
+    return 0;
+}
+
 static int check_addresses(const struct config *config, char *ret_error, size_t error_bytes) {
     char host[CONFIG_TEXT_BYTES];
     uint16_t port;
@@ -194,11 +238,17 @@ static int check_addresses(const struct config *config, char *ret_error, size_t 
             return fail(ret_error, error_bytes, "plaintext_listen: \"%s\" is not a loopback ADDRESS:PORT",
                         text);
     }
+    for (uint32_t i = 0; i < count + plain; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            const char *text = listen_at(config, count, i);
+            if (strcmp(text, listen_at(config, count, j)) == 0 &&
+                network_host_port(text, host, sizeof(host), &port) == 0 && port != 0)
+                return fail(ret_error, error_bytes, "listen: \"%s\" is given twice", text);
+        }
+    }
     if (count + plain == 0)
         return fail(ret_error, error_bytes, "listen: no address to listen on");
-    const char *colon = strrchr(config->advertise, ':');
-    if (config->advertise[0] &&
-        (!colon || colon == config->advertise || strtoul(colon + 1, NULL, 10) - 1 >= UINT16_MAX))
+    if (config->advertise[0] && !is_host_port(config->advertise))
         return fail(ret_error, error_bytes, "advertise: \"%s\" is not HOST:PORT, as switch.example.org:7440",
                     config->advertise);
     return 0;
@@ -246,7 +296,9 @@ int config_check(const struct config *config, char *ret_error, size_t error_byte
         return fail(ret_error, error_bytes, "ring_completions: has to be at least ring_entries");
     if (config_cores(config->cores, cores, CONFIG_CORES_MAX) < 0)
         return fail(ret_error, error_bytes, "cores: \"%s\" is not a list of cores, as 0,2-3", config->cores);
-    int error = check_addresses(config, ret_error, error_bytes);
+    int error = check_paths(config, ret_error, error_bytes);
+    if (!error)
+        error = check_addresses(config, ret_error, error_bytes);
     if (!error)
         error = check_networks("address_exempt", config->address_exempt, config->address_exempt_count,
                                ret_error, error_bytes);

@@ -81,6 +81,59 @@ Test(config, the_defaults_pass_the_checks_and_are_those_of_the_table) {
     }
 }
 
+Test(config, what_is_advertised_is_what_a_link_uri_can_name) {
+    static const char *const right[] = {"chat.example.org:7440", "10.0.0.1:1", "[fd00::1]:65535", "a_b-c:80",
+                                        ""};
+    static const char *const wrong[] = {"foo bar:1",  "chat.example.org", ":7440",      "chat:0",
+                                        "chat:65536", "chat:7440x",       "chat: 7440", "fd00::1:7440",
+                                        "[fd00::1]",  "[chat]:7440",      "a/b:1",      "a?b:1",
+                                        "chat:07440", "tern://chat:1",    "chat:+7440"};
+    for (size_t i = 0; i < sizeof(right) / sizeof(right[0]); i++) {
+        config_defaults(&config);
+        cr_assert_eq(set("advertise", right[i]), 0);
+        cr_assert_eq(config_check(&config, error, sizeof(error)), 0, "%s: %s", right[i], error);
+    }
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        config_defaults(&config);
+        cr_assert_eq(set("advertise", wrong[i]), 0);
+        cr_assert_lt(config_check(&config, error, sizeof(error)), 0, "%s", wrong[i]);
+        cr_says("is not HOST:PORT");
+    }
+}
+
+static void cr_refuses(const char *says) {
+    cr_assert_lt(config_check(&config, error, sizeof(error)), 0, "%s", says);
+    cr_says(says);
+    config_defaults(&config);
+}
+
+Test(config, what_no_switch_could_start_with_is_refused_by_the_check) {
+    char path[120];
+    config_defaults(&config);
+    set("data", "");
+    cr_refuses("data: empty");
+    set("listen", "127.0.0.1:7440");
+    set("listen", "[::]:7440");
+    set("listen", "127.0.0.1:7440");
+    cr_refuses("\"127.0.0.1:7440\" is given twice");
+    set("plaintext_listen", "127.0.0.1:7440");
+    cr_refuses("given twice");
+    set("listen", "127.0.0.1:0");
+    set("listen", "127.0.0.1:0");
+    cr_assert_eq(config_check(&config, error, sizeof(error)), 0, "the kernel chooses two ports");
+    memset(path, 'p', sizeof(path));
+    path[108] = 0;
+    set("admin", path);
+    cr_refuses("at most 107 bytes");
+    path[107] = 0;
+    set("admin", path);
+    cr_assert_eq(config_check(&config, error, sizeof(error)), 0, "%s", error);
+    config_defaults(&config);
+    path[97] = 0;
+    set("data", path);
+    cr_refuses("/admin.sock\" has 108");
+}
+
 Test(config, numbers_may_end_in_k_M_and_G) {
     config_defaults(&config);
     cr_assert_eq(set("map_bytes", "1024k"), 0);
