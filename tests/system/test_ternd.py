@@ -116,7 +116,7 @@ def a_taken_port_and_a_long_path_are_told(world):
     check_equal(second.code(), 1, "exit status")
     check("listen %s: Address already in use" % switch.addresses[0] in second.err(), "the sentence: %s", second.err())
     third = ternd(world, "--data", world.file("third"), "--listen", "127.0.0.1:0", "--admin", "/tmp/" + "x" * 120)
-    check("longer than 107 bytes" in third.err(), "the sentence: %s", third.err())
+    check("at most 107 bytes" in third.err(), "the sentence: %s", third.err())
 
 
 @test
