@@ -1,11 +1,14 @@
 """Coming back: what a long absence left in the store is served soon after a start, and in order.
 
 The figures of docs/BENCHMARKS.md are of TERN_BACK_ENTRIES=10000000, with TERN_BACK_QUEUES=1000 and 1."""
+import collections
+import copy
 import json
 import os
 import re
 import shutil
 import subprocess
+import threading
 import time
 
 import wire
@@ -114,6 +117,81 @@ def a_store_of_the_format_before_opens_and_delivers(world):
     switch.stop()
     switch.restart()
     check("store_migrated" not in switch.process.err(), "migrated twice")
+
+
+class Traffic(threading.Thread):
+    """Sends to a device that is away, as fast as ticks come, until told to stop."""
+
+    def __init__(self, sender, recipient):
+        super().__init__()
+        self.session, self.recipient, self.stopping, self.ticked = wire.Session(sender), recipient, False, 0
+
+    def run(self):
+        while not self.stopping:
+            number = self.session.send(self.recipient.account, b"x" * 200)
+            self.session.wait_tick(self.recipient.account, number, wire.SENT)
+            self.ticked = number
+
+
+def get_all(device, least, seconds=20):
+    """What a device that was away gets: the numbers by sender, as far as they come within a moment."""
+    session = wire.Session(device)
+    session.wait_inbox(least, seconds)
+    numbers = collections.defaultdict(list)
+    for one in device.inbox:
+        numbers[one.fields["sending"]].append(one.fields["number"])
+    session.close()
+    return numbers
+
+
+@test
+def a_backup_under_load_holds_what_was_ticked_before_it(world):
+    if not wire.THERE:
+        skip("python3-cryptography is not there")
+    switch = world.switch(shards=2, spill_ms=1, store_environments=2)
+    names = ["sender-%d" % number for number in range(4)] + ["recipient-%d" % number for number in range(4)]
+    devices = [wire.Device(switch.account(name)) for name in names]
+    for device in devices:
+        wire.Session(device, link=True).close()
+    code = switch.further_device("sender-0")
+    traffic = [Traffic(devices[number], devices[number + 4]) for number in range(4)]
+    for one in traffic:
+        one.start()
+    backups = []
+    for number in range(3):
+        time.sleep(0.5)
+        ticked = [one.ticked for one in traffic]
+        folder = os.path.join(world.folder, "backup-%d" % number)
+        switch.ctl("store", "backup", folder)
+        backups.append((folder, ticked, [one.ticked for one in traffic]))
+    for one in traffic:
+        one.stopping = True
+    for one in traffic:
+        one.join(20)
+    switch.kill()
+    for number, (folder, ticked, after) in enumerate(backups):
+        check(all(b > a for a, b in zip([0] * 4, ticked)), "nothing was ticked before backup %d", number)
+        restored = world.switch("restored-%d" % number, start=False)
+        shutil.copytree(folder, restored.data)
+        restored.start()
+        check_equal(restored.ctl_raw("store", "check").code(), 0, "check of backup %d" % number)
+        total = 0
+        for index in range(4):
+            device = copy.copy(devices[index + 4])
+            device.uri = device.uri._replace(port=restored.port)
+            device.seen, device.inbox, device.unconfirmed = {}, [], []
+            got = get_all(device, ticked[index])[devices[index].account]
+            check_equal(got, list(range(1, len(got) + 1)), "numbers in backup %d" % number)
+            total += len(got)
+        check(total >= sum(ticked), "%d messages, %d were ticked", total, sum(ticked))
+        late = wire.Device(wire.parse_uri(code)._replace(port=restored.port))
+        try:
+            wire.Session(late, link=True)
+            check(False, "a link code of a backup was taken")
+        except wire.Ended as ended:
+            check("code" in str(ended), "refused with %s", ended)
+        restored.stop()
+    print("# ticked before, and at the end of, each backup: %s" % [(sum(a), sum(b)) for _, a, b in backups])
 
 
 main("ternd", "ternctl")
