@@ -83,8 +83,7 @@
       "part of the map kept for deletes and receipts; new messages are refused beyond")                      \
     N(queue_messages_max, 1000000, 1, 1000000000, R,                                                         \
       "messages in one device's queue; receipts are not counted")                                            \
-    N(queue_bytes_max, 4294967296, 65536, 17592186044416, R,                                                 \
-      "bytes of messages in one device's queue; those of before the last start do not count")                \
+    N(queue_bytes_max, 4294967296, 65536, 17592186044416, R, "bytes of messages in one device's queue")      \
     N(queue_receipts_max, 1000000, 1024, 1000000000, R,                                                      \
       "receipts in one device's queue at which its account sends nothing more; marks take an eighth")        \
     N(expiry_sweep_s, 60, 1, 86400, R,                                                                       \

@@ -106,7 +106,7 @@ static bool queue_is_empty(const struct outbox *outbox) {
 }
 
 void outbox_count_bytes(struct outbox *outbox, const struct outbox_item *item, bool in_queue) {
-    if (item->seq < outbox->counted_from)
+    if (item->seq < (item->type == FRAME_RECEIPT ? outbox->counted_from : outbox->bytes_from))
         return;
     if (item->type == FRAME_RECEIPT && in_queue)
         outbox->queue_receipts++;

@@ -56,8 +56,9 @@ struct outbox {
     uint32_t sent_count;
     uint64_t sent_bytes;
     uint64_t bytes;                    /* of the frames of all items in the list */
-    uint64_t queue_bytes;              /* of the entries put since the start that are still there */
-    uint64_t queue_receipts;           /* of them, receipts: how many */
+    uint64_t queue_bytes;              /* of the messages in the queue from bytes_from on */
+    uint64_t bytes_from;               /* all, where the store knew their bytes at the start */
+    uint64_t queue_receipts;           /* of the entries put since the start that are still there */
     uint64_t counted_from;             /* seq of the first of them */
     uint64_t queue_next;               /* the seq the next put gets */
     uint64_t drain_next;               /* the next seq to send */

@@ -151,7 +151,7 @@ int shard_load_block(struct shard *shard, uint64_t account_number, uint64_t bloc
 
 /* A queue of an account that is gone was being purged when the switch ended. */
 int shard_load_queue(struct shard *shard, uint64_t account_number, uint16_t device_number, uint64_t first_seq,
-                     uint64_t last_seq) {
+                     uint64_t last_seq, uint64_t bytes) {
     if (switch_home(shard, account_number) != shard->index)
         return 0;
     struct account *account = account_find(&shard->accounts, account_number);
@@ -162,6 +162,8 @@ int shard_load_queue(struct shard *shard, uint64_t account_number, uint16_t devi
     }
     device->outbox.drain_next = first_seq;
     device->outbox.queue_next = MUTANT(number_reused) ? last_seq : last_seq + 1;
+    device->outbox.queue_bytes = bytes;
+    device->outbox.bytes_from = bytes ? first_seq : last_seq + 1;
     device->outbox.counted_from = last_seq + 1;
     return 0;
 }

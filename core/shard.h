@@ -57,8 +57,9 @@ void *shard_store(const struct shard *shard);
 int shard_load_account(struct shard *shard, const struct account_record *record);
 int shard_load_device(struct shard *shard, const struct device_record *record);
 int shard_load_block(struct shard *shard, uint64_t account, uint64_t blocked);
+/* bytes: of its messages, or somewhat more; 0: not known. */
 int shard_load_queue(struct shard *shard, uint64_t account, uint16_t device, uint64_t first_seq,
-                     uint64_t last_seq);
+                     uint64_t last_seq, uint64_t bytes);
 
 /* Starts a turn: now_ms is monotonic, utc_ms the wall clock. Empties the incoming lanes and runs what is
  * due. */

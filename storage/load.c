@@ -48,7 +48,7 @@ static int load_queues(const struct load *load, const struct environment *enviro
     for (uint32_t i = counts->expected_at; i < counts->expected_count && error == 0; i++) {
         const struct counts_range *queue = &counts->expected[i];
         error = shard_load_queue(home(load, queue->account), queue->account, queue->device, queue->first,
-                                 queue->last);
+                                 queue->last, queue->bytes);
     }
     return error;
 }

@@ -158,7 +158,7 @@ static void world_load(uint32_t index) {
         size_t end = at;
         while (world_is_of(end + 1, first->account, first->device))
             end++;
-        shard_load_queue(shard, first->account, first->device, first->seq, world.store.entries[end].seq);
+        shard_load_queue(shard, first->account, first->device, first->seq, world.store.entries[end].seq, 0);
         at = end + 1;
     }
 }

@@ -1,6 +1,7 @@
 """Coming back: what a long absence left in the store is served soon after a start, and in order.
 
-The figures of docs/BENCHMARKS.md are of TERN_BACK_ENTRIES=10000000, with TERN_BACK_QUEUES=1000 and 1."""
+The figures of docs/BENCHMARKS.md are of TERN_BACK_ENTRIES=10000000, with TERN_BACK_QUEUES=1000 and 1, and of
+TERN_BACK_DRAINED=100000 with TERN_BACK_PAIRS_S=5."""
 import collections
 import copy
 import json
@@ -12,10 +13,12 @@ import threading
 import time
 
 import wire
-from harness import RELEASE, ROOT, check, check_equal, main, skip, test
+from harness import RELEASE, ROOT, Process, check, check_equal, main, skip, test
 
 ENTRIES = int(os.environ.get("TERN_BACK_ENTRIES", "100000"))
 QUEUES = int(os.environ.get("TERN_BACK_QUEUES", "100"))
+DRAINED = int(os.environ.get("TERN_BACK_DRAINED", "20000"))
+PAIRS_S = int(os.environ.get("TERN_BACK_PAIRS_S", "2"))
 MAP_BYTES = "16G"
 
 
@@ -23,8 +26,8 @@ def fill(switch, sender, recipient, entries, queues=1, payload=200):
     """Puts messages into the queues of a switch that is stopped."""
     command = [os.path.join(RELEASE, "store_fill"), "--data", switch.data]
     for option, value in (
-        ("from", sender.account),
-        ("to", recipient.account),
+        ("from", sender),
+        ("to", recipient),
         ("entries", entries),
         ("queues", queues),
         ("payload", payload),
@@ -75,7 +78,7 @@ def a_store_full_of_messages_serves_the_first_at_once(world):
     for device in (alice, bob):
         wire.Session(device, link=True).close()
     switch.stop()
-    fill(switch, alice, bob, ENTRIES, QUEUES)
+    fill(switch, alice.account, bob.account, ENTRIES, QUEUES)
     size = os.path.getsize(os.path.join(switch.data, "env-0", "data.mdb"))
     print("# %d entries in %d queues, %.1f MB" % (ENTRIES, QUEUES, size / 1e6))
     for state in ("warm", "warm", "cold", "cold"):
@@ -88,6 +91,46 @@ def a_store_full_of_messages_serves_the_first_at_once(world):
         switch.kill()
     switch.start()
     check_equal(switch.ctl("queue", "show", "bob")["devices"][0]["queue"], ENTRIES // QUEUES, "bob's queue")
+
+
+def pairs(world, switch, name):
+    """50 pairs of devices at a fixed rate; the process, and where its figures will be."""
+    path = os.path.join(world.folder, name + ".json")
+    command = [os.path.join(RELEASE, "ternbench"), "pairs", "--admin", switch.admin, "--json", path]
+    for option, value in (("pairs", 50), ("window", 1), ("rate", 5000), ("size", 200), ("seconds", PAIRS_S)):
+        command += ["--" + option, str(value)]
+    return Process(world, "ternbench-" + name, command), path
+
+
+def sent_p99_us(process, path):
+    process.expect_code(0, 120)
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)["spread"]["latency_us"]["sent"]["p99"][0]
+
+
+@test(build="release")
+def a_device_that_drains_disturbs_no_others(world):
+    """Reports how far; what is a gate is that everything arrives."""
+    switch = world.switch()
+    alice, bob = world.linked(switch, "alice", "bob")
+    switch.stop()
+    fill(switch, 1, 2, DRAINED)
+    switch.restart()
+    quiet = sent_p99_us(*pairs(world, switch, "quiet"))
+    busy = pairs(world, switch, "busy")
+    time.sleep(1)
+    began = time.monotonic()
+    bob.run("listen", "--count", DRAINED, "--output", world.file("received"), seconds=120)
+    took = time.monotonic() - began
+    with open(world.file("received"), "rb") as file:
+        numbers = [int(line.rstrip(b".")) for line in file.read().splitlines()]
+    check_equal(numbers, list(range(1, DRAINED + 1)), "what was drained")
+    busy = sent_p99_us(*busy)
+    print(
+        "# 99 %% of sent ticks of 50 pairs within %d us, within %d us while %d messages drained in %.1f s"
+        % (quiet, busy, DRAINED, took)
+    )
+    del alice
 
 
 @test

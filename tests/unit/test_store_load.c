@@ -67,6 +67,8 @@ Test(store_load, each_shard_gets_what_is_at_home_there_and_reads_its_queues) {
         cr_assert_eq(device->flags, i == 5 ? DEVICE_REVOKED : 0);
         cr_assert_eq(device->outbox.drain_next, i);
         cr_assert_eq(device->outbox.queue_next, i + 3);
+        cr_assert_eq(device->outbox.queue_bytes, 3 * (FRAME_MESSAGE_BYTES + strlen("text")));
+        cr_assert_eq(device->outbox.bytes_from, i);
         cr_assert_eq(account_blocks(account, 7), i == 3);
         cr_assert_eq(port_store_read(shard, i, 1, 0, &view), 0);
         cr_assert_eq(view.seq, i);
