@@ -48,12 +48,27 @@ Test(signals, the_time_for_a_drain_ends) {
     cr_assert_eq(in_child(end_after), 1);
 }
 
-static void end_at_next(void) {
+static void signal_twice(long apart_ms) {
     signals_open();
     raise(SIGTERM);
-    signals_end_at_next();
+    signals_end_at_next(); /* the one that waited is the same wish as the one before */
+    nanosleep(&(struct timespec){.tv_sec = apart_ms / 1000, .tv_nsec = apart_ms % 1000 * 1000000}, NULL);
+    raise(SIGINT);
+    _exit(3);
 }
 
-Test(signals, one_that_waited_ends_the_process_when_it_may) {
-    cr_assert_eq(in_child(end_at_next), 1);
+static void signal_at_once(void) {
+    signal_twice(1);
+}
+
+static void signal_later(void) {
+    signal_twice(1100);
+}
+
+Test(signals, two_within_a_second_are_one) {
+    cr_assert_eq(in_child(signal_at_once), 3);
+}
+
+Test(signals, second_one_ends_the_process) {
+    cr_assert_eq(in_child(signal_later), 1);
 }

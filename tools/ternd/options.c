@@ -135,7 +135,7 @@ static const char documentation[] =
     "Prints `ready ADDR:PORT` once it takes connections; logs to standard error. SIGTERM and SIGINT "
     "drain: nothing new "
     "is accepted, devices are sent away, everything is made safe, and the switch ends with 0; a second "
-    "signal ends it at "
+    "signal, a second or more later, ends it at "
     "once. SIGHUP reads the file again.";
 
 const char *argp_program_version = "ternd " TERN_VERSION;
@@ -216,16 +216,15 @@ static const char manual_middle[] =
     ".PP\nEvery setting below is an option too, with dashes for its underscores. An option wins over the "
     "file.\n"
     ".SH SETTINGS\n"
-    "The file has one \\(lqsetting = value\\(rq a line; # and ; begin a comment, at the beginning or behind a blank. Numbers may end in k, M "
-    "or G (powers "
-    "of 1024). Reloadable settings change with SIGHUP or with ternctl reload, the others with the next "
+    "The file has one \\(lqsetting = value\\(rq a line; # and ; begin a comment, at the beginning or behind "
+    "a blank. Numbers may end in k, M or G (powers of 1024). Reloadable settings change with SIGHUP or with ternctl reload, the others with the next "
     "start.\n";
 
 static const char manual_back[] =
     ".SH SIGNALS\n"
     ".TP\n.B SIGTERM, SIGINT\nDrain: nothing new is accepted, devices are sent away, what is on its way "
     "is made safe. "
-    "A second signal ends the switch at once.\n"
+    "A second signal, a second or more later, ends the switch at once.\n"
     ".TP\n.B SIGHUP\nReload: read the file again.\n"
     ".SH EXIT STATUS\n"
     ".TP\n.B 0\nDrained.\n.TP\n.B 1\nThe switch could not start, or the drain took longer than drain_s.\n"

@@ -2,9 +2,14 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
+
+#define SAME_MS                                                                                              \
+    1000 /* signals so soon after the first are the same wish, told to a process and to its group */
 
 static void drain_set(sigset_t *set) {
     sigemptyset(set);
@@ -30,8 +35,18 @@ int signals_take(int fd) {
                : 0;
 }
 
+static uint64_t first_ms; /* when the drain began; not changed once the handler can run */
+
+static uint64_t now_ms(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 /* Only what is allowed in a signal handler. */
 static void end_at_once(int number) {
+    if (number != SIGALRM && now_ms() - first_ms < SAME_MS)
+        return;
     static const char late[] = "drain_failed reason=\"drain_s is over\"\n";
     static const char again[] = "drain_failed reason=\"a second signal\"\n";
     const char *text = number == SIGALRM ? late : again;
@@ -42,7 +57,10 @@ static void end_at_once(int number) {
 
 void signals_end_at_next(void) {
     sigset_t set;
-    struct sigaction action = {.sa_handler = end_at_once};
+    struct sigaction action = {.sa_handler = end_at_once, .sa_flags = SA_RESTART};
+    if (first_ms)
+        return;
+    first_ms = now_ms();
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     sigemptyset(&set);

@@ -9,7 +9,8 @@
 int signals_open(void);
 /* The number of the next signal, 0: none. */
 int signals_take(int fd);
-/* From now on a further SIGTERM or SIGINT ends the process at once, whatever it does, with status 1. */
+/* A second after the first call a further SIGTERM or SIGINT ends the process at once, whatever it does, with
+ * status 1. */
 void signals_end_at_next(void);
 /* The same when so many seconds have passed. */
 void signals_end_after(unsigned seconds);
