@@ -117,7 +117,7 @@ group = -Wl,--start-group $(1) -Wl,--end-group
 # -- Building ------------------------------------------------------------------------------------------------------
 .PHONY: build programs unit-programs tsan-programs fuzz-programs FORCE
 build: programs ## build a release into build/; plain make does the same
-programs: $(addprefix $(BUILD)/,$(present))
+programs: $(addprefix $(BUILD)/,$(present)) $(BUILD)/callgrind_shim.so
 unit-programs: $(unit_programs)
 tsan-programs: $(tsan_programs)
 fuzz-programs: $(fuzz_programs)
@@ -164,6 +164,11 @@ $(BUILD)/disk_shim.so: $(ROOT)/tests/disk/shim.c $(ROOT)/tests/disk/record.h $(B
 	@echo '  LD    disk_shim.so'
 	@$(CC) -D_GNU_SOURCE -I$(ROOT) -std=gnu17 $(WARNINGS) -O2 -fPIC -shared -pthread -o $@ $< -ldl
 
+# Preloaded into a ternd that runs under valgrind.
+$(BUILD)/callgrind_shim.so: $(ROOT)/bench/shim/callgrind.c $(BUILD)/flags
+	@echo '  LD    callgrind_shim.so'
+	@$(CC) -D_GNU_SOURCE -std=gnu17 $(WARNINGS) -O2 -fPIC -shared -o $@ $< -ldl
+
 test_archives := $(call archives,support $(test_libraries))
 # tests/support/curve_memo.c
 curve_memo := -Wl,--wrap=crypto_scalarmult -Wl,--wrap=crypto_scalarmult_base
@@ -178,7 +183,7 @@ $(fuzz_programs): $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(test_archives)
 	$(call link_test,,-fsanitize=fuzzer $(curve_memo))
 
 # -- Setting up and running ----------------------------------------------------------------------------------------
-.PHONY: help deps deps-test run demo bench
+.PHONY: help deps deps-test run demo bench bench-full
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/\1|\2/p' $(ROOT)/Makefile | \
 	    while IFS='|' read -r goal text; do printf '  make %-12s %s\n' "$$goal" "$$text"; done
@@ -201,9 +206,13 @@ demo: deps ## two accounts, a message to one that is away, its three ticks, and 
 	@$(MAKE) build
 	@$(ROOT)/tools/dev/demo $(BUILD)
 
-bench: deps ## measure pairs of devices against a throwaway switch
+bench: deps ## measure, and print the targets beside what was reached; under 5 minutes
 	@$(MAKE) build
 	@$(ROOT)/tools/dev/bench $(BUILD)
+
+bench-full: deps ## the same with medians of five and a million connections
+	@$(MAKE) build
+	@$(ROOT)/tools/dev/bench $(BUILD) --full --keep $(BUILD)/bench
 
 # -- Testing -------------------------------------------------------------------------------------------------------
 .PHONY: test test-programs sim mutants test-kernel torture lint layers fuzz format compile-commands

@@ -14,6 +14,7 @@
 #define CONNECTIONS_PER_RING 17500u
 #define DH_OF_HANDSHAKE 5 /* of the switch, in Noise IK: one for its ephemeral key, four of the pattern */
 #define FRAME_OVERHEAD_BYTES 56u
+#define BASE_PAIRS 500u
 
 typedef void fill_figures(struct figures *figures, const struct trial *trial, const struct options *options,
                           struct report *report);
@@ -60,6 +61,22 @@ static void set_switch(struct options *options, const char *name, const char *va
 
 /* --- idle ----------------------------------------------------------------------------------------------- */
 
+/* The same rate among few devices: what a message costs more where there are many. */
+static void add_base(struct figures *figures, double cpu_us, const struct options *asked) {
+    static struct trial base;
+    struct options options = *asked;
+    struct pins pins;
+    options.pairs = BASE_PAIRS;
+    options.threads = 1;
+    options.idle_s = 0;
+    if (pins_choose(&pins, 1, options.server_cores, options.load_cores) < 0 ||
+        trial_run(&base, options.plaintext ? &server_tern_plaintext : &server_tern, &options, &pins) !=
+            EXIT_COMPLETE)
+        return;
+    figures_add(figures, trial_cpu_us(&base), "us", "server_cpu_us_per_message_of_%u", BASE_PAIRS * 2);
+    figures_add(figures, cpu_us / trial_cpu_us(&base), "", "ratio_few_devices");
+}
+
 static void fill_idle(struct figures *figures, const struct trial *trial, const struct options *options,
                       struct report *report) {
     double connections = options->pairs * 2.0;
@@ -80,6 +97,7 @@ static void fill_idle(struct figures *figures, const struct trial *trial, const 
                 "latency_us.delivered.p50");
     figures_add(figures, (double)histogram_percentile(&trial->tally.to_delivered, 99) / 1e3, "us",
                 "latency_us.delivered.p99");
+    add_base(figures, trial_cpu_us(trial), options);
     if (report->run_count == 0)
         report_note(
             report,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/cost.h"
 #include "bench/fleet.h"
 #include "bench/hostile.h"
 #include "bench/micro.h"
@@ -26,6 +27,7 @@ static const struct command commands[] = {
     {"offline", offline_run, "messages to devices that are away: enqueued, then drained"},
     {"reconnect", reconnect_run, "all devices come back at once"},
     {"idle", idle_run, "many connections that say nothing, and what they take"},
+    {"cost", cost_run, "what a message costs the switch, in counts"},
     {"micro", micro_run, "single steps of a message's way, in nanoseconds and instructions"},
     {"hostile", hostile_run, "pairs beside floods, stalled readers and slow handshakes"},
     {"torture", torture_run, "a switch and its devices are killed again and again; nothing may be lost"},

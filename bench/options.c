@@ -39,7 +39,9 @@ struct row {
 
 static const struct row rows[] = {
     {OPTIONS_COUNT, {"connections", KEY_CONNECTIONS, "N", 0, "connections", 1}},
-    {OPTIONS_COUNT, {"messages", KEY_MESSAGES, "N", 0, "messages for each of them", 1}},
+    {OPTIONS_COUNT | OPTIONS_WINDOW,
+     {"messages", KEY_MESSAGES, "N", 0, "messages of each device (default: as many as there is time for)",
+      1}},
     {OPTIONS_LOAD, {"pairs", KEY_PAIRS, "N", 0, "pairs of devices (default 500)", 1}},
     {OPTIONS_WINDOW,
      {"window", KEY_WINDOW, "N", 0, "messages of a device without a sent tick (default 8)", 1}},

@@ -37,6 +37,7 @@ struct options {
     uint32_t windows[OPTIONS_WINDOWS_MAX], window_count;
     double rate;
     uint32_t idle_s; /* not of the command line: connections stay idle for so long before the load */
+    const char *const *switch_under; /* not of the command line: the command the own switch is run under */
     bool is_offline; /* not of the command line: the second of each pair is away while the first sends */
     bool is_storm;   /* not of the command line: all devices leave and come back before the load */
 };

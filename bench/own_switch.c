@@ -19,6 +19,7 @@
 #define END_MS 15000
 #define POLL_MS 5
 #define ARGUMENTS_MAX 48
+#define UNDER_MAX 8
 
 static void sleep_poll(void) {
     nanosleep(&(struct timespec){.tv_nsec = POLL_MS * 1000000L}, NULL);
@@ -91,7 +92,7 @@ __attribute__((noreturn)) static void become(const char *path, char *const argum
         _exit(127);
     if (setpgid(0, 0) < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0)
         _exit(127); /* a group of its own: Ctrl-C is for ternbench, which ends the switch in order */
-    execve(path, arguments, environment);
+    execvpe(path, arguments, environment); /* a path with a slash is not looked for */
     _exit(127);
 }
 
@@ -133,9 +134,16 @@ static char **gather_environment(const struct own_switch_setup *setup, char *cra
 
 static int start(struct own_switch *own, const struct own_switch_setup *setup, const char *ternd) {
     char data[OWN_SWITCH_PATH_BYTES + 32], crash[64];
-    const char *arguments[ARGUMENTS_MAX + 1] = {0};
+    const char *arguments[UNDER_MAX + ARGUMENTS_MAX + 1] = {0};
     snprintf(data, sizeof(data), "%s/data", own->folder);
-    gather_arguments(own, setup, data, arguments);
+    uint32_t under = 0;
+    while (setup->under && setup->under[under] && under < UNDER_MAX) {
+        arguments[under] = setup->under[under];
+        under++;
+    }
+    gather_arguments(own, setup, data, arguments + under);
+    if (under)
+        arguments[under] = ternd;
     char **environment = gather_environment(setup, crash, sizeof(crash));
     int out = open_output(own, "out");
     int log = open_output(own, "log");
@@ -143,7 +151,8 @@ static int start(struct own_switch *own, const struct own_switch_setup *setup, c
     pid_t pid = out < 0 || log < 0 || !environment ? -1 : fork();
     int error = pid < 0 ? (out < 0 ? out : log < 0 ? log : environment ? -errno : -ENOMEM) : 0;
     if (pid == 0)
-        become(ternd, (char *const *)arguments, environment, setup->only, parent, out, log);
+        become(under ? arguments[0] : ternd, (char *const *)arguments, environment, setup->only, parent, out,
+               log);
     if (out >= 0)
         close(out);
     if (log >= 0)

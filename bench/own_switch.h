@@ -31,6 +31,7 @@ struct own_switch_setup {
     const char *cores;          /* or NULL */
     const cpu_set_t *only;      /* cores that its process is kept to, or NULL */
     const char *const *options; /* further ones of ternd; NULL at the end, or NULL */
+    const char *const *under;   /* a command it is run under, as valgrind; NULL at the end, or NULL */
     const char *crash;          /* value of TERN_CRASH (core/crash.h), or NULL */
 };
 

@@ -11,10 +11,11 @@
 
 #define PEERS_MAX 8
 #define PAIRS_OF_XMPP 200
+#define HALF_WINDOW 64 /* wide enough not to be in the way of the rate */
 
 /* Of one server under one window: what a comparison takes of it. */
 struct side {
-    double messages_per_s, cpu_us, server_cpu, load_cpu, p99_us;
+    double messages_per_s, cpu_us, server_cpu, load_cpu, p99_us, to_disk_percent;
 };
 
 static int measure(const struct server_kind *kind, const struct options *options, const struct pins *pins,
@@ -28,6 +29,8 @@ static int measure(const struct server_kind *kind, const struct options *options
         .cpu_us = trial_cpu_us(&trial),
         .server_cpu = (double)trial.server_cpu_ns / trial.measured_seconds / 1e7,
         .load_cpu = (double)trial.bench_cpu_ns / trial.measured_seconds / 1e7,
+        .to_disk_percent =
+            trial.messages_accepted > 0 ? 100 * trial.messages_spilled / trial.messages_accepted : 0,
         .p99_us = (double)histogram_percentile(&trial.tally.to_delivered, 99) / 1e3,
     };
     return 0;
@@ -54,6 +57,28 @@ static int compare(const struct server_kind *own_kind, const struct server_kind 
     add_side(figures, part, kind->ratio, &other);
     figures_add(figures, own.messages_per_s / other.messages_per_s, "", "%s.ratio_%s", part, kind->ratio);
     figures_add(figures, other.cpu_us / own.cpu_us, "", "%s.ratio_%s_cpu", part, kind->ratio);
+    return 0;
+}
+
+/* Both at half of what the switch did at its limit, each message at its time. */
+static int compare_half(const struct options *asked, const struct pins *pins, struct figures *figures) {
+    const struct figure *limit = figures_find(figures, "encrypted_w8.switch_messages_per_s");
+    struct options options = *asked;
+    struct side own, floor;
+    if (!limit)
+        return 0;
+    options.window = HALF_WINDOW;
+    options.rate = limit->value / 2;
+    int status = measure(&server_tern, &options, pins, &own);
+    if (!status)
+        status = measure(&server_floor, &options, pins, &floor);
+    if (status)
+        return status;
+    figures_add(figures, options.rate, "messages/s", "half.offered_per_s");
+    figures_add(figures, own.p99_us, "us", "half.switch_p99_us");
+    figures_add(figures, floor.p99_us, "us", "half.floor_p99_us");
+    figures_add(figures, own.p99_us / floor.p99_us, "", "half.ratio_floor_p99");
+    figures_add(figures, own.to_disk_percent, "%", "half.switch_messages_to_disk");
     return 0;
 }
 
@@ -95,6 +120,8 @@ int ratio_run(int count, char **arguments) {
             if (!options.plaintext || kind->plaintext)
                 status = compare(kind, &server_floor, part, &options, &pins, &figures);
         }
+        if (!status)
+            status = compare_half(&options, &pins, &figures);
         if (!status)
             report_add(&report, &figures, true);
     }

@@ -50,6 +50,7 @@ static int open_switch(struct server *server, struct load *load) {
             .shards = server->setup.shards ? server->setup.shards : "1",
             .only = server->setup.cores,
             .options = server->setup.options,
+            .under = server->setup.under,
         };
         int error = own_switch_open(&server->own, &setup, stderr);
         if (error)

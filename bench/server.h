@@ -25,6 +25,7 @@ struct server_setup {
     const char *admin;          /* of a switch that runs already; NULL: one's own */
     const char *shards;         /* of one's own switch; NULL: one */
     const char *const *options; /* further ones of ternd, NULL at the end; or NULL */
+    const char *const *under;   /* as of struct own_switch_setup */
 };
 
 struct server {
