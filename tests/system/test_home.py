@@ -172,4 +172,23 @@ def a_linked_home_is_not_linked_again(world):
         check("linked as dave" in other.run("link", uri).out().decode(), "the URI is still good")
 
 
+
+@test
+def status_says_connected_only_where_a_tern_is(world):
+    switch = world.switch()
+    alice = world.linked(switch, "alice")
+
+    def is_connected(*options):
+        words = b"connected by another tern" in alice.run("status", *options).out()
+        in_json = json.loads(alice.run("status", "--json", *options).out())["connected"]
+        return words, in_json
+
+    check_equal(is_connected("--offline"), (False, False), "offline, with nobody there")
+    check_equal(is_connected(), (False, True), "on its own")
+    alice.start("listen")
+    until(lambda: switch.stat("connections") == 1, 10, "the connection")
+    check_equal(is_connected("--offline"), (True, True), "offline, beside a listener")
+    check_equal(is_connected(), (True, True), "beside a listener")
+
+
 main()

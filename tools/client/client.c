@@ -138,6 +138,10 @@ bool client_holds(const struct client *client) {
     return client->holder.holds;
 }
 
+bool client_is_elsewhere(struct client *client) {
+    return !holder_try(&client->holder);
+}
+
 const char *client_problem(const struct client *client) {
     return client->problem;
 }

@@ -52,6 +52,8 @@ int client_run(struct client *client, int64_t timeout_ms, client_is_done *is_don
 /* This process holds the connection, and the switch has welcomed it. */
 bool client_is_connected(const struct client *client);
 bool client_holds(const struct client *client);
+/* Another process of this home has the connection, or is about to have it. Else this one could. */
+bool client_is_elsewhere(struct client *client);
 /* What went wrong last; "" where nothing did. */
 const char *client_problem(const struct client *client);
 

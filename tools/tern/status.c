@@ -111,7 +111,7 @@ static void print_plain(struct client *client, const struct identity *identity, 
     printf("device    %s, device %u, account %" PRIu64 "\n", identity->name, identity->device,
            identity->account);
     printf("switch    %s%s%s:%u\n", is_ipv6 ? "[" : "", identity->host, is_ipv6 ? "]" : "", identity->port);
-    if (!client_holds(client))
+    if (client_is_elsewhere(client))
         printf("connected by another tern of this home\n");
     else if (*client_problem(client))
         printf("away      %s\n", client_problem(client));
@@ -156,7 +156,7 @@ static void print_json(struct client *client, const struct identity *identity, u
     cJSON_AddNumberToObject(object, "device", identity->device);
     cJSON_AddStringToObject(object, "host", identity->host);
     cJSON_AddNumberToObject(object, "port", identity->port);
-    cJSON_AddBoolToObject(object, "connected", client_is_connected(client) || !client_holds(client));
+    cJSON_AddBoolToObject(object, "connected", client_is_connected(client) || client_is_elsewhere(client));
     if (*client_problem(client))
         cJSON_AddStringToObject(object, "problem", client_problem(client));
     cJSON_AddNumberToObject(object, "outbox", (double)state_outbox_count(state));

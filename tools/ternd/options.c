@@ -217,7 +217,8 @@ static const char manual_middle[] =
     "file.\n"
     ".SH SETTINGS\n"
     "The file has one \\(lqsetting = value\\(rq a line; # and ; begin a comment, at the beginning or behind "
-    "a blank. Numbers may end in k, M or G (powers of 1024). Reloadable settings change with SIGHUP or with ternctl reload, the others with the next "
+    "a blank. Numbers may end in k, M or G (powers of 1024). Reloadable settings change with SIGHUP or "
+    "with ternctl reload, the others with the next "
     "start.\n";
 
 static const char manual_back[] =
