@@ -29,8 +29,10 @@ struct sending {
     uint16_t held, held_told;    /* why the switch takes none now */
     uint64_t outbox_count, outbox_bytes;
     uint32_t payload_bytes_max;
-    bool is_ended;   /* standard input is */
-    bool has_failed; /* and what was read can not be sent */
+    bool is_ended;       /* standard input is */
+    bool has_failed;     /* some of what was read can not be sent */
+    bool is_leaving_out; /* within a line that is too long */
+    uint64_t left_out;   /* lines */
     uint8_t *input;
     size_t input_bytes;
     uint64_t shown_ms;
@@ -61,7 +63,7 @@ static bool is_too_long(struct sending *sending, size_t bytes) {
         return false;
     fprintf(stderr,
             "tern: message %" PRIu64 " is longer than the %u bytes that the switch takes; it is not sent\n",
-            sending->count + 1, sending->payload_bytes_max);
+            sending->count + ++sending->left_out, sending->payload_bytes_max);
     return true;
 }
 
@@ -72,21 +74,21 @@ static int take_lines(struct sending *sending) {
     int error = state_begin(state);
     if (error)
         return error;
-    while (!error && !sending->has_failed && at < end) {
+    while (!error && at < end) {
         line_end = memchr(at, '\n', (size_t)(end - at));
         if (!line_end && !sending->is_ended && end - at <= (ptrdiff_t)sending->payload_bytes_max)
             break;
         if (!line_end)
             line_end = end;
-        sending->has_failed = is_too_long(sending, (size_t)(line_end - at));
-        if (!sending->has_failed) {
+        bool is_left_out = sending->is_leaving_out || is_too_long(sending, (size_t)(line_end - at));
+        if (!is_left_out)
             error = add(sending, at, (size_t)(line_end - at));
-            at = line_end < end ? line_end + 1 : end;
-        }
+        sending->has_failed |= is_left_out;
+        sending->is_leaving_out = is_left_out && line_end == end; /* its end is still to come */
+        at = line_end < end ? line_end + 1 : end;
     }
     sending->input_bytes = (size_t)(end - at);
     memmove(sending->input, at, sending->input_bytes);
-    sending->is_ended |= sending->has_failed;
     int commit_error = state_commit(state);
     return error ? error : commit_error;
 }
@@ -98,7 +100,8 @@ static int read_lines(struct sending *sending) {
         return 0;
     if (got < 0) {
         fprintf(stderr, "tern: standard input: %s\n", strerror(errno));
-        sending->has_failed = true;
+        sending->has_failed = sending->is_ended = true;
+        return 0; /* the line that it broke off in is not whole */
     }
     sending->is_ended = got <= 0;
     sending->input_bytes += got > 0 ? (size_t)got : 0;
