@@ -111,7 +111,7 @@ static int take_close(struct session *session, const struct frame *frame) {
     struct frame_close body;
     if (frame_read_close(frame, &body) < 0)
         return -EPROTO;
-    session->peer_close = body.reason;
+    session_close(session, CLOSE_PEER);
     return 0;
 }
 

@@ -66,7 +66,6 @@ struct session {
     uint64_t unticked_bytes; /* of its messages in memory */
     struct rate messages, bytes;
     uint16_t device_number;
-    uint16_t peer_close; /* reason of a CLOSE frame of the peer */
     uint8_t state;
     uint8_t close_reason;
     bool plaintext;

@@ -280,6 +280,16 @@ Test(session, acknowledgement_of_what_was_never_sent_is_closed) {
     expect_closed(CLOSE_ACK_BEYOND, 0);
 }
 
+Test(session, close_is_the_last_frame_of_a_device) {
+    uint8_t out[2 * FRAME_SMALL_BYTES_MAX];
+    struct frame_close body = {.reason = CLOSE_PEER};
+    log_in(1);
+    size_t bytes = frame_write_close(out, FRAME_CLOSE, &body);
+    bytes += frame_write_ack(out + bytes, 1);
+    say_record(out, bytes);
+    expect_closed(CLOSE_PEER, 0);
+}
+
 Test(session, silence_before_the_login_times_out) {
     open_connection(true);
     for (int i = 0; i < 300; i++)
