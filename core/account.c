@@ -179,6 +179,20 @@ int account_device_add(struct account *account, const struct device_record *reco
     return 0;
 }
 
+void device_begins_epoch(struct device *device, uint64_t epoch) {
+    if (device->epoch == epoch)
+        return;
+    device->epoch_before = device->epoch;
+    device->epoch = epoch;
+}
+
+bool account_has_epoch(const struct account *account, uint16_t device_number, uint64_t epoch) {
+    const struct device *device = account_device(account, device_number);
+    if (!device || epoch == 0)
+        return false;
+    return !device->epoch || device->epoch == epoch || device->epoch_before == epoch;
+}
+
 static uint32_t block_position(const struct account *account, uint64_t other) {
     uint32_t low = 0, high = account->block_count;
     while (low < high) {

@@ -22,6 +22,7 @@ struct device {
     uint8_t key[KEY_BYTES];
     uint64_t created_ms;
     uint64_t last_seen_ms;
+    uint64_t epoch, epoch_before; /* of its sessions since the start: the last, and the one before; 0: none */
     uint16_t number;
     uint8_t slot; /* index in account->devices, the bit in message.acked */
     uint8_t flags;
@@ -69,6 +70,11 @@ struct device *account_device(const struct account *account, uint16_t number);
 /* Adds a device; -ENOSPC: no slot free, -EEXIST: there already. */
 int account_device_add(struct account *account, const struct device_record *record,
                        struct device **ret_device);
+
+/* Notes the epoch of a new session. */
+void device_begins_epoch(struct device *device, uint64_t epoch);
+/* False: the account has no such device, or that device is known to have another epoch. */
+bool account_has_epoch(const struct account *account, uint16_t device_number, uint64_t epoch);
 
 bool account_blocks(const struct account *account, uint64_t other);
 int account_block(struct account *account, uint64_t other, bool on); /* 0 or -ENOMEM; idempotent */

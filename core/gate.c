@@ -9,6 +9,7 @@
 
 #define SLOTS_MIN 8
 #define CLOSED_MAX 1024 /* per account; the oldest is given up */
+#define HELD_MAX 128    /* receipts at a gate, from which on marks find no room */
 
 /* --- the table ------------------------------------------------------------------------------------------ */
 
@@ -157,6 +158,7 @@ void gate_open(struct shard *shard, const struct message_id *id, uint32_t attemp
         return;
     struct held *held = gate->held;
     gate->held = NULL;
+    gate->held_count = 0;
     bool keep = gate->refused; /* receipts still on their way must lose their tick, too */
     if (keep)
         close_gate(gates, gate);
@@ -206,7 +208,8 @@ struct gate *gates_within(const struct gates *gates, const struct message_id *id
 }
 
 /* Held as often as it is said: each word settles one of the copies that the acknowledging device had. Without
- * memory it is lost, and will be repeated, as in receipt_spread. */
+ * memory, and where marks say the same again and again, it is lost, and will be repeated, as in
+ * receipt_spread. */
 void gate_hold(struct shard *shard, struct account *account, struct gate *gate, const struct note *note) {
     if (gate->refused) {
         struct note rest = *note;
@@ -215,9 +218,13 @@ void gate_hold(struct shard *shard, struct account *account, struct gate *gate, 
             receipt_spread(shard, account, &rest);
         return;
     }
-    struct held *held = malloc(sizeof(*held));
-    if (!held)
+    bool fits = gate->held_count < HELD_MAX || !receipt_is_marked(note);
+    struct held *held = fits ? malloc(sizeof(*held)) : NULL;
+    if (!held) {
+        stats_add(shard->stats->receipts_dropped, 1);
         return;
+    }
+    gate->held_count++;
     held->note = *note;
     held->next = NULL;
     *(gate->held ? &gate->last_held->next : &gate->held) = held;

@@ -29,6 +29,7 @@ struct gate {
         struct held *next;
         struct note note;
     } * held, *last_held;
+    uint32_t held_count;
 };
 
 /* Of one account. All zero: none. */

@@ -91,6 +91,7 @@ static void welcome(struct session *session, struct device *device) {
         session_close(old, CLOSE_REPLACED);
     }
     device->session = session;
+    device_begins_epoch(device, session->epoch);
     device->last_seen_ms = shard->utc_ms;
     session->device = device;
     session->device_number = device->number;

@@ -74,7 +74,7 @@ struct note {
     uint8_t kind;    /* enum note_kind */
     uint8_t flags;   /* enum receipt_flags */
     uint16_t device; /* of the account the note is about: who acknowledged; the target of a put */
-    int32_t status;  /* 0 or negative errno; REFUSED: enum refusal; RECEIPT: see receipt.c */
+    int32_t status;  /* 0 or negative errno; REFUSED: enum refusal; RECEIPT: see receipt.h */
     union {
         struct message *message;
         struct request *request;

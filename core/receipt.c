@@ -8,8 +8,7 @@
 #include "core/mutant.h"
 #include "core/switch.h"
 
-#define RECEIPT_MARKED 1 /* status of a NOTE_RECEIPT that a MARK made */
-#define MARKS_PART 2     /* of receipts_max */
+#define MARKS_PART 2 /* of receipts_max */
 
 /* --- the recipient's side ------------------------------------------------------------------------------- */
 
@@ -125,7 +124,7 @@ static bool has_room(const struct shard *shard, const struct note *note) {
     uint64_t most = shard->config.receipts_max;
     if (note->flags & RECEIPT_FAILED)
         return true;
-    return shard->receipts_out < (note->status == RECEIPT_MARKED ? most / MARKS_PART : most);
+    return shard->receipts_out < (receipt_is_marked(note) ? most / MARKS_PART : most);
 }
 
 /* To the devices of the account; to `last_device` (0: none), or where there is a refusal the word of that,
@@ -150,7 +149,7 @@ static int spread(struct shard *shard, struct account *account, const struct not
         .pending = 1,
         .last_device = last_device,
         .refusal = (uint8_t)refusal,
-        .marked = note->status == RECEIPT_MARKED,
+        .marked = receipt_is_marked(note),
     };
     for (uint32_t i = 0; i < account->slots_used; i++) {
         struct device *device = account->devices[i];
@@ -196,7 +195,9 @@ void receipt_arrived(struct shard *shard, const struct note *note) {
     stats_add(shard->stats->receipts_routed, 1);
     struct account *account = account_find(&shard->accounts, note->range.id.from);
     struct note rest = *note;
-    if (!account || (account->flags & ACCOUNT_REMOVED)) { /* nobody is left to be told */
+    bool invented = account && receipt_is_marked(note) &&
+                    !account_has_epoch(account, rest.range.id.from_device, rest.range.id.epoch);
+    if (!account || (account->flags & ACCOUNT_REMOVED) || invented) { /* nobody has to be told */
         if (rest.device) {
             rest.kind = NOTE_SETTLED;
             switch_post(shard, switch_home(shard, rest.range.id.to), &rest);

@@ -16,6 +16,8 @@ struct shard;
 struct device;
 struct account;
 
+#define RECEIPT_MARKED 1 /* status of a NOTE_RECEIPT that a MARK made */
+
 /* One range of ticks for the devices of one account. */
 struct receipt {
     struct receipt *next; /* in the shard's free list */
@@ -41,6 +43,9 @@ void receipt_mark(struct shard *shard, const struct message_id *id, uint64_t las
 void receipt_flush(struct shard *shard);
 
 /* Sender's side. */
+static inline bool receipt_is_marked(const struct note *note) {
+    return note->status == RECEIPT_MARKED;
+}
 void receipt_arrived(struct shard *shard, const struct note *note);
 /* To every device of the account, past its gates. */
 void receipt_spread(struct shard *shard, struct account *account, const struct note *note);

@@ -165,3 +165,21 @@ Test(gate, a_message_costs_the_same_however_many_gates_there_are, .init = make, 
     double many = seconds_of(64000);
     cr_assert_lt(many, 80 * few, "%f s for 4000, %f s for 64000", few, many);
 }
+
+/* Whoever has the message may say so as often as he likes. */
+Test(gate, marks_that_wait_at_a_gate_are_bounded) {
+    make();
+    uint32_t attempt = add(1);
+    struct note note = {.kind = NOTE_RECEIPT,
+                        .flags = RECEIPT_READ,
+                        .device = BOBS_DEVICE,
+                        .status = RECEIPT_MARKED,
+                        .range = {.id = message(1), .last = 1}};
+    for (int i = 0; i < 1000; i++)
+        receipt_arrived(one.shard, &note);
+    cr_assert_eq(stats_get(one.stats.receipts_dropped), 1000 - 128);
+    receipt(1, 1, RECEIPT_SENT | RECEIPT_DELIVERED);
+    cr_assert_eq(stats_get(one.stats.receipts_dropped), 1000 - 128, "messages' own find room");
+    open_gate_of(1, attempt, false);
+    fini();
+}

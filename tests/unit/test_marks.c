@@ -153,3 +153,47 @@ Test(marks, sender_whose_tick_found_no_room_sends_again) {
     cr_assert_str_eq(talker_heard(&anna), "r1-1:3 ");
     end();
 }
+
+/* --- what never was ------------------------------------------------------------------------------------- */
+
+Test(marks, about_another_epoch_of_a_device_go_nowhere) {
+    begin();
+    talker_come(&bob);
+    talker_go(&bob);
+    talker_come(&carl);
+    talker_put_mark(&carl, BOB, TALKER_EPOCH + 1, 1, 1000, RECEIPT_READ);
+    talker_talk(&carl);
+    cr_assert_eq(carl.confirmed, 1000, "nothing is to be repeated");
+    cr_assert_eq(one.entry_count, 0);
+    talker_put_mark(&carl, BOB, TALKER_EPOCH, 1, 1, RECEIPT_READ);
+    talker_talk(&carl);
+    cr_assert_eq(one.entry_count, 1);
+    end();
+}
+
+Test(marks, about_a_device_that_is_not_there_go_nowhere) {
+    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    begin();
+    talker_come(&carl);
+    struct frame_range range = {
+        .id = {.from = BOB, .from_device = 7, .to = CARL, .epoch = TALKER_EPOCH, .number = 1}, .last = 1};
+    talker_put(&carl, out, frame_write_range(out, FRAME_MARK, RECEIPT_READ, &range));
+    talker_talk(&carl);
+    cr_assert_eq(carl.confirmed, 1);
+    cr_assert_eq(one.entry_count, 0);
+    end();
+}
+
+/* A device that came back with a new epoch, from a backup: what it sent before is read all the same. */
+Test(marks, about_the_epoch_before_are_told) {
+    begin();
+    struct device *device = account_device(account_find(&one.shard->accounts, BOB), 1);
+    device_begins_epoch(device, TALKER_EPOCH);
+    device_begins_epoch(device, TALKER_EPOCH + 1);
+    device_begins_epoch(device, TALKER_EPOCH + 1);
+    talker_come(&carl);
+    talker_put_mark(&carl, BOB, TALKER_EPOCH, 1, 1, RECEIPT_READ);
+    talker_talk(&carl);
+    cr_assert_eq(one.entry_count, 1);
+    end();
+}
