@@ -11,8 +11,7 @@
 #define FETCH_ENTRIES 128         /* queue entries paged in at a time */
 #define RECEIPTS_WAITING_MAX 4096 /* in memory, while the store takes none: see mark_has_room, too */
 #define MARKS_PART 8
-#define UNSETTLED_MAX                                                                                        \
-    8192 /* of a device: the most acknowledged and not settled entries a drain goes on with */
+#define UNSETTLED_MAX 8192 /* of a device: acknowledged, not settled entries a drain goes on with */
 
 /* --- lists ---------------------------------------------------------------------------------------------- */
 
@@ -264,6 +263,15 @@ static void fetch(struct shard *shard, struct device *device, uint64_t limit) {
     outbox->fetching = true;
 }
 
+/* While its clocks disagree, the store says of none that it has expired. */
+static void note_expired(const struct shard *shard, struct outbox *outbox, const struct request *request) {
+    outbox->expired_ms = 0;
+    for (uint32_t i = 0; i < request->count; i++) {
+        if (request->entries[i].expired)
+            outbox->expired_ms = shard->utc_ms;
+    }
+}
+
 void outbox_fetch_done(struct shard *shard, struct request *request) {
     struct account *account = account_find(&shard->accounts, request->account);
     struct device *device = account ? account_device(account, request->device_number) : NULL;
@@ -273,6 +281,7 @@ void outbox_fetch_done(struct shard *shard, struct request *request) {
         if (request->status == 0) {
             bool all = request->count < request->capacity;
             outbox->fetched_to = all ? request->last + 1 : request->entries[request->count - 1].seq + 1;
+            note_expired(shard, outbox, request);
         }
         if (device->session && request->status == 0)
             port_output_ready(shard, device->session->conn);
@@ -296,8 +305,7 @@ static bool is_failed(const struct outbox *outbox, uint64_t seq, uint8_t type) {
 }
 
 /* One queue entry below `limit`, straight from the map. Returns its bytes, 0 when it was skipped or does not
- * fit
- * (*ret_needed), or negative errno. */
+ * fit (*ret_needed), or negative errno. */
 static int drain_one(struct shard *shard, struct device *device, uint64_t limit, uint8_t *space,
                      size_t space_bytes, size_t *ret_needed) {
     struct outbox *outbox = &device->outbox;
@@ -316,7 +324,10 @@ static int drain_one(struct shard *shard, struct device *device, uint64_t limit,
     }
     if (error)
         return error;
-    if (is_failed(outbox, view.seq, view.frame[2])) {
+    bool failed = is_failed(outbox, view.seq, view.frame[2]);
+    if (!failed && (error = outbox_expire(shard, device, &view)) < 0)
+        return error;
+    if (failed || error) {
         outbox->drain_next = view.seq + 1;
         return 0;
     }
@@ -410,6 +421,8 @@ size_t outbox_fill(struct shard *shard, struct device *device, uint8_t *space, s
         }
         limit = limit < outbox->fetched_to ? limit : outbox->fetched_to;
         int bytes = drain_one(shard, device, limit, space + used, space_bytes - used, &needed);
+        if (bytes == -EAGAIN)
+            break;
         if (bytes < 0) {
             session_close(device->session, bytes == -ENOMEM ? CLOSE_OVERLOAD : CLOSE_STORE_FAILED);
             return 0;

@@ -22,6 +22,7 @@
 struct device;
 struct shard;
 struct receipt;
+struct store_view;
 
 enum item_flags {
     ITEM_SENT = 1,     /* in a record of the present session */
@@ -32,6 +33,8 @@ enum item_flags {
     ITEM_FAILED = 32,  /* in the unsettled list because it expired or was purged */
     ITEM_ORPHAN = 64,  /* its device was revoked while the put was out: delete when it is done */
 };
+
+#define FAILED_MAX 1024 /* of a device: failed entries whose senders do not know yet, held in memory */
 
 struct outbox_item {
     struct outbox_item *next, *prev;         /* outbox or unsettled list */
@@ -63,6 +66,7 @@ struct outbox {
     uint64_t queue_next;               /* the seq the next put gets */
     uint64_t drain_next;               /* the next seq to send */
     uint64_t fetched_to;               /* the store has paged in everything below */
+    uint64_t expired_ms;               /* what expires by then has, says the store of what it paged in */
     uint64_t purge_from, purge_before; /* messages from .. before are purged: not sent any more */
     uint64_t purge_next;               /* the first of them the store was not asked for yet */
     uint64_t failed_from;              /* lowest seq that could not be put; 0: none */
@@ -112,6 +116,9 @@ void outbox_settled(struct shard *shard, struct device *device, const struct mes
 /* Entries expired or were purged, undelivered: the sender is told, the entries go when that is settled. */
 void outbox_failed(struct shard *shard, struct device *device, const struct queue_entry *entries,
                    uint32_t count);
+/* The drain has come to this entry. 1: its time is over, and it has failed; 0: it is to be sent; -EAGAIN: its
+ * time is over, but so many have failed that the senders of some have to be told first. */
+int outbox_expire(struct shard *shard, struct device *device, const struct store_view *view);
 /* Revoked: everything in memory is discharged, without a tick; what is in the queue is purged. */
 void outbox_revoke(struct shard *shard, struct device *device);
 /* Everything in the queue so far fails: the senders are told, the entries are deleted when that is settled.

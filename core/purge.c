@@ -9,7 +9,6 @@
 #define LINK_MS                                                                                              \
     1000 /* a device linked so shortly before may not have been known here when the message came */
 #define FORGET_MS 60000 /* how long the sender's side has to settle what was acknowledged and has expired */
-#define FAILED_MAX 1024 /* of a device: failed entries whose senders do not know yet, held in memory */
 
 static bool failed_already(const struct outbox *outbox, uint64_t seq) {
     if (seq >= outbox->purge_from && seq < outbox->purge_before)
@@ -91,6 +90,25 @@ void outbox_failed(struct shard *shard, struct device *device, const struct queu
         else if (!in_memory && !failed_already(outbox, seq))
             fail_entry(shard, device, &entries[i]);
     }
+}
+
+/* The sweep comes round in a while only; what the device would get until then is over all the same. */
+int outbox_expire(struct shard *shard, struct device *device, const struct store_view *view) {
+    struct frame frame = {
+        .type = view->frame[2], .bytes = (uint8_t *)view->frame, .frame_bytes = view->frame_bytes};
+    struct frame_message body;
+    if (view->expires_ms > device->outbox.expired_ms || frame.type != FRAME_MESSAGE ||
+        frame_read_message(&frame, &body) < 0)
+        return 0;
+    if (device->outbox.failed_count >= FAILED_MAX)
+        return -EAGAIN;
+    struct queue_entry entry = {.seq = view->seq,
+                                .id = body.id,
+                                .accepted_ms = body.accepted_ms,
+                                .frame_bytes = view->frame_bytes,
+                                .frame_type = frame.type};
+    fail_entry(shard, device, &entry);
+    return 1;
 }
 
 static void purge_ask(struct shard *shard, struct device *device, struct request *request) {

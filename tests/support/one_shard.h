@@ -30,6 +30,7 @@ struct one_entry {
     uint64_t account, seq;
     uint16_t device;
     uint32_t frame_bytes;
+    uint64_t expires_ms;
     uint8_t *frame;
 };
 
@@ -55,6 +56,7 @@ struct one_shard {
     size_t entry_count, entry_capacity;
     bool store_full;   /* takes no messages */
     bool store_broken; /* takes nothing */
+    bool clock_wrong;  /* the store sees its clocks disagree */
     bool bufs_scarce;
     uint64_t refused_from[ONE_ACCOUNTS_MAX + 1][ONE_DEVICES_MAX + 1]; /* of full queues: "When a put fails" */
     uint32_t log_lines;
@@ -148,8 +150,10 @@ int port_store_read(struct shard *shard, uint64_t account, uint16_t device, uint
     if (!one_is_queue(at, account, device))
         return -ENOENT;
     const struct one_entry *entry = &one.entries[at];
-    *ret_view =
-        (struct store_view){.seq = entry->seq, .frame = entry->frame, .frame_bytes = entry->frame_bytes};
+    *ret_view = (struct store_view){.seq = entry->seq,
+                                    .frame = entry->frame,
+                                    .frame_bytes = entry->frame_bytes,
+                                    .expires_ms = entry->expires_ms};
     return 0;
 }
 
@@ -198,6 +202,7 @@ static int one_put(const struct note *note) {
                                 .seq = note->put.seq,
                                 .device = note->device,
                                 .frame_bytes = note->put.frame_bytes,
+                                .expires_ms = note->put.expires_ms,
                                 .frame = malloc(note->put.frame_bytes)};
     memcpy(entry->frame, note->put.frame, entry->frame_bytes);
     one.entry_count++;
@@ -222,7 +227,9 @@ static int one_fetch(struct request *request) {
             request->count == request->capacity)
             break;
         request->entries[request->count++] =
-            (struct queue_entry){.seq = entry->seq, .frame_bytes = entry->frame_bytes};
+            (struct queue_entry){.seq = entry->seq,
+                                 .frame_bytes = entry->frame_bytes,
+                                 .expired = !one.clock_wrong && entry->expires_ms <= one.utc_ms};
     }
     return 0;
 }

@@ -142,3 +142,59 @@ Test(outbox, log_says_once_that_the_store_refuses_and_once_that_it_takes) {
     cr_assert_str_eq(one.log, "store_takes environment=0");
     end();
 }
+
+Test(outbox, what_has_expired_is_not_sent_any_more) {
+    begin(1000);
+    talker_come(&anna);
+    one.shard->config.ttl_s = 1;
+    talker_say(&anna, BOB, 1);
+    one.shard->config.ttl_s = 10;
+    talker_say(&anna, BOB, 2);
+    cr_assert_str_eq(talker_heard(&anna), "r1-1:1 r2-2:1 ");
+    one.utc_ms += 3000;
+    talker_come(&bob);
+    cr_assert_str_eq(talker_heard(&bob), "m2 ");
+    cr_assert_str_eq(talker_heard(&anna), "r1-1:8 ");
+    talker_acknowledge(&bob);
+    talker_acknowledge(&anna);
+    cr_assert_eq(one.entry_count, 0);
+    end();
+}
+
+Test(outbox, nothing_expires_while_the_clocks_disagree) {
+    begin(1000);
+    talker_come(&anna);
+    one.shard->config.ttl_s = 1;
+    talker_say(&anna, BOB, 1);
+    one.utc_ms += 3000;
+    one.clock_wrong = true;
+    talker_come(&bob);
+    cr_assert_str_eq(talker_heard(&bob), "m1 ");
+    one.clock_wrong = false;
+    end();
+}
+
+/* No more of them fail at a time than their senders are told of: the rest waits, and is not sent either. */
+Test(outbox, more_expired_than_may_fail_at_a_time_all_fail) {
+    begin(10000);
+    talker_come(&anna);
+    one.shard->config.ttl_s = 1;
+    one.shard->config.unticked_max = 10000;
+    for (uint64_t number = 1; number <= 1500; number++) {
+        talker_put_message(&anna, BOB, number);
+        if (number % 16 == 0)
+            talker_talk(&anna);
+    }
+    talker_acknowledge(&anna);
+    one.utc_ms += 3000;
+    talker_come(&bob);
+    for (int i = 0; i < 8; i++) {
+        talker_talk(&bob);
+        anna.heard[0] = '\0';
+        talker_acknowledge(&anna);
+    }
+    cr_assert_str_eq(talker_heard(&bob), "");
+    cr_assert_eq(one.entry_count, 0);
+    cr_assert_eq(stats_get(one.stats.messages_expired), 1500);
+    end();
+}
