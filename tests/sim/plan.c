@@ -2,6 +2,7 @@
 
 #include "tests/sim/sim.h"
 
+#define WINDOW_MIN 4       /* items */
 #define CALM_PART 60       /* of a thousand seeds, so many are calm */
 #define ENCRYPTED_PART 150 /* and so many encrypted */
 #define MIB (UINT64_C(1) << 20)
@@ -32,6 +33,9 @@ static void draw_limits(struct plan *plan) {
     config->idle_s = config->ping_s + between(1, 60);
     config->unticked_max = scaled(1, 1024);
     config->window_messages = scaled(1, 4096);
+    /* On slow links one item a round trip would take longer than a seed lasts. */
+    if (config->window_messages < WINDOW_MIN)
+        config->window_messages = WINDOW_MIN;
     config->window_bytes = sim_chance(300) ? 65536 : config->window_bytes;
     config->messages_max = sim_chance(300) ? between(64, 200) : config->messages_max;
     config->spill_ms = scaled(5, 2000);
