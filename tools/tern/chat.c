@@ -217,7 +217,9 @@ static int chat_with(struct chat *chat) {
     if (!error)
         error = talk(chat);
     screen_close(&chat->screen);
+    uint16_t reason = 0;
     size_t waiting = conversation_waiting(&chat->conversation);
+    size_t failed = chat->has_screen ? 0 : conversation_failed(&chat->conversation, &reason); /* else seen */
     conversation_fini(&chat->conversation);
     if (error && error != -ETIMEDOUT)
         return home_failed(chat->client, error);
@@ -226,6 +228,11 @@ static int chat_with(struct chat *chat) {
                 "tern: %zu message%s without a sent tick; the next tern that connects sends what waits\n",
                 waiting, waiting == 1 ? "" : "s");
         return EXIT_NOT_YET;
+    }
+    if (failed) {
+        fprintf(stderr, "tern: %zu message%s failed: %s\n", failed, failed == 1 ? "" : "s",
+                reason ? refusal_help(reason) : "expired or purged before a device took it");
+        return EXIT_REFUSED;
     }
     return EXIT_DONE;
 }

@@ -133,7 +133,22 @@ int conversation_send(struct conversation *conversation, struct state *state, co
         .to = conversation->account, .utc_ms = utc_ms, .payload = text, .payload_bytes = (uint32_t)bytes};
     struct entry entry = {.is_own = true, .utc_ms = utc_ms, .id = {.to = conversation->account}};
     int error = state_outbox_add(state, &message, &entry.id.number);
+    if (!error && !conversation->first_sent)
+        conversation->first_sent = entry.id.number;
     return error ? error : add(conversation, entry, text, bytes);
+}
+
+size_t conversation_failed(const struct conversation *conversation, uint16_t *ret_reason) {
+    size_t count = 0;
+    for (size_t i = 0; conversation->first_sent && i < conversation->count; i++) {
+        const struct entry *entry = &conversation->entries[i];
+        if (!entry->is_own || entry->is_copy || entry->id.number < conversation->first_sent ||
+            !(entry->flags & RECEIPT_FAILED))
+            continue;
+        count++;
+        *ret_reason = entry->reason;
+    }
+    return count;
 }
 
 size_t conversation_waiting(const struct conversation *conversation) {

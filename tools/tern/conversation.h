@@ -28,6 +28,7 @@ struct conversation {
     struct entry entries[CONVERSATION_ENTRIES_MAX];
     size_t count;
     uint64_t inbox_seen, history_seen; /* positions */
+    uint64_t first_sent;               /* number of the first by conversation_send; 0: none */
 };
 
 void conversation_init(struct conversation *conversation, uint64_t own_account, uint64_t account);
@@ -40,6 +41,8 @@ int conversation_mark(struct conversation *conversation, struct state *state);
 /* Sends a message. In a write transaction. */
 int conversation_send(struct conversation *conversation, struct state *state, const uint8_t *text,
                       size_t bytes, uint64_t utc_ms);
+/* Of those sent by conversation_send. */
+size_t conversation_failed(const struct conversation *conversation, uint16_t *ret_reason);
 size_t conversation_waiting(
     const struct conversation *conversation); /* own ones without a sent tick, not failed */
 

@@ -107,7 +107,7 @@ static size_t paint_entry(struct page *page, const struct screen *screen, const 
         bool is_last = at + length >= bytes;
         if (page->out && page->skip == 0) {
             const char *name = rows ? "" : entry->is_own ? screen->own_name : screen->name;
-            fprintf(page->out, "%-*s", (int)page->name_columns, name);
+            fprintf(page->out, "%-*.*s", (int)page->name_columns, (int)page->name_columns - 1, name);
             fwrite(text ? text + at : "", 1, length, page->out);
             if (entry->is_own && is_last) {
                 fprintf(page->out, "  ");
