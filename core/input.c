@@ -29,6 +29,7 @@ void input_forget(struct session *session) {
 
 static void paused_append(struct session *session) {
     struct shard *shard = session->shard;
+    shard->paused_count++;
     session->paused_next = NULL;
     session->paused_prev = shard->paused_tail;
     *(shard->paused_tail ? &shard->paused_tail->paused_next : &shard->paused_head) = session;
@@ -37,6 +38,7 @@ static void paused_append(struct session *session) {
 
 static void paused_unlink(struct session *session) {
     struct shard *shard = session->shard;
+    shard->paused_count--;
     *(session->paused_prev ? &session->paused_prev->paused_next : &shard->paused_head) = session->paused_next;
     *(session->paused_next ? &session->paused_next->paused_prev : &shard->paused_tail) = session->paused_prev;
 }
@@ -89,25 +91,6 @@ static void copy_waiting(struct session *session) {
     session->waiting_lent = false;
 }
 
-/* Who was first this time is last the next: what room there is goes round. */
-void input_resume_all(struct shard *shard) {
-    struct session *last = shard->paused_tail;
-    struct session *next;
-    for (struct session *session = shard->paused_head; session; session = session == last ? NULL : next) {
-        next = session->paused_next;
-        session_resume(session);
-    }
-    struct session *first = shard->paused_head;
-    if (first && first->paused_next) {
-        paused_unlink(first);
-        paused_append(first);
-    }
-    if (!first || !port_bufs_scarce(shard))
-        return;
-    for (struct session *session = shard->paused_head; session; session = session->paused_next)
-        copy_waiting(session);
-}
-
 /* --- units ---------------------------------------------------------------------------------------------- */
 
 static size_t record_limit_bytes(const struct session *session) {
@@ -139,12 +122,31 @@ static size_t unit_bytes(const struct session *session, const uint8_t *bytes, si
     return RECORD_LENGTH_BYTES + body_bytes;
 }
 
+static bool may_work(struct session *session) {
+    struct shard *shard = session->shard;
+    if (session->work_turn != shard->turn) {
+        session->work_turn = shard->turn;
+        session->work_left = WORK_SESSION_MAX;
+    }
+    if (session->work_left > 0)
+        return true;
+    shard->work_waits = true;
+    return false;
+}
+
+static void work(struct session *session, size_t bytes) {
+    uint32_t done = WORK_FRAME + (uint32_t)bytes;
+    session->work_left -= done < session->work_left ? done : session->work_left;
+}
+
 /* Frames one after the other until the limit of something says not now. */
 static int take_frames(struct session *session, struct chunk *chunk) {
     while (chunk->pos < chunk->frames_end) {
         struct frame frame;
         uint8_t *pos = chunk->pos;
         size_t left = (size_t)(chunk->frames_end - chunk->pos);
+        if (!may_work(session))
+            return -EAGAIN;
         int error = frame_next(&pos, &left, &frame);
         if (!error)
             error = session->state == SESSION_LOGIN ? login_first_frame(session, &frame, left)
@@ -155,6 +157,7 @@ static int take_frames(struct session *session, struct chunk *chunk) {
             session_close(session, CLOSE_BAD_FRAME);
             return -EPROTO;
         }
+        work(session, (size_t)(pos - chunk->pos));
         chunk->pos = pos;
         if (session->state == SESSION_CLOSING || session->moving)
             return -EPROTO;
@@ -313,12 +316,13 @@ static int eat(struct session *session, struct chunk *chunk, struct chunk *ret_j
         size_t bytes = session->partial_bytes ? SIZE_MAX : unit_bytes(session, chunk->raw, have, &reason);
         if (reason)
             break;
-        if (!may_take_bytes(session)) {
+        if (!may_work(session) || !may_take_bytes(session)) {
             error = -EAGAIN;
             break;
         }
         if (bytes <= have) {
             take_bytes(session, bytes);
+            work(session, 0);
             uint8_t *unit = chunk->raw;
             chunk->raw += bytes;
             reason = take_unit(session, chunk, unit, bytes);
@@ -411,4 +415,38 @@ void session_resume(struct session *session) {
         input_unpause(session);
         port_input_resume(session->shard, session->conn);
     }
+}
+
+/* What others have left over of this turn, for one of those that had their part, or wait for something
+ * else. */
+static void give_work(struct shard *shard, struct session *session, uint32_t most) {
+    uint32_t part = shard->work_left < most ? shard->work_left : most;
+    shard->work_left -= part;
+    session->work_turn = shard->turn;
+    session->work_left = part;
+}
+
+/* Each once, as long as there is work left over; who was tried and still waits is last the next time: what
+ * room there is goes round. */
+void input_resume_all(struct shard *shard) {
+    uint32_t count = shard->paused_count;
+    uint32_t part = count ? WORK_LEFT_MAX / count : 0;
+    shard->work_waits = false;
+    shard->work_left = WORK_LEFT_MAX;
+    for (; count && shard->paused_head && shard->work_left; count--) {
+        struct session *session = shard->paused_head;
+        give_work(shard, session, part > WORK_PART_MIN ? part : WORK_PART_MIN);
+        session_resume(session);
+        shard->work_left += session->work_left;
+        session->work_left = 0;
+        if (session->paused) {
+            paused_unlink(session);
+            paused_append(session);
+        }
+    }
+    shard->work_waits = shard->work_waits || (count && shard->paused_head);
+    if (!shard->paused_head || !port_bufs_scarce(shard))
+        return;
+    for (struct session *session = shard->paused_head; session; session = session->paused_next)
+        copy_waiting(session);
 }

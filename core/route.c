@@ -267,7 +267,15 @@ static bool store_refuses(const struct shard *shard) {
     return false;
 }
 
-/* Not now: the socket is not read until there is room. But while the store refuses, room comes from
+/* As message_weight counts. */
+static uint64_t held_by(const struct session *session) {
+    return session->unticked + session->unticked_bytes / MESSAGE_WEIGHT_BYTES;
+}
+
+/* Nobody holds more of the shard's memory than is left of it: the more hold much, the less each may, and who
+ * holds little always finds room.
+ *
+ * Not now: the socket is not read until there is room. But while the store refuses, room comes from
  * acknowledgements alone, which may lie behind this very message: then it is refused. */
 static bool has_to_wait(const struct session *session, uint32_t target, uint32_t frame_bytes,
                         enum refusal *ret_refusal) {
@@ -278,7 +286,9 @@ static bool has_to_wait(const struct session *session, uint32_t target, uint32_t
         return true;
     bool ticks_wait = session->unticked >= shard->config.unticked_max ||
                       session->unticked_bytes >= shard->config.unticked_bytes_max;
-    bool is_full = shard->messages_out + 2 * message_weight(frame_bytes) > shard->config.messages_max;
+    uint64_t out = shard->messages_out;
+    uint64_t free = out < shard->config.messages_max ? shard->config.messages_max - out : 0;
+    bool is_full = 2 * message_weight(frame_bytes) > free || held_by(session) > free;
     if (!ticks_wait && !is_full)
         return false;
     *ret_refusal = is_full ? REFUSAL_LIMIT : REFUSAL_UNTICKED;

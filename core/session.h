@@ -40,6 +40,13 @@ enum session_state {
 #define SESSION_MARKS_MAX 1024  /* MARK frames of a session at once ... */
 #define SESSION_MARKS_PER_S 256 /* ... and in the long run */
 #define SESSION_REQUESTS_MAX 16 /* questions to the directory at a time */
+/* Work is reckoned in bytes, and so many more for each frame: about a nanosecond each. What a session sends
+ * in a turn beyond its part waits, and has its turns with what all others have left over, so that a flood
+ * makes no turn long: who sends little never waits for who sends much. */
+#define WORK_FRAME 512
+#define WORK_SESSION_MAX 262144 /* of a session in a turn */
+#define WORK_LEFT_MAX 1048576   /* in a turn, of all sessions that have had their part */
+#define WORK_PART_MIN 65536     /* of it, for one session, where many want some */
 
 /* Received bytes not looked at yet: frames of an opened record at [pos, frames_end), then raw bytes [raw,
  * end). */
@@ -72,7 +79,9 @@ struct session {
     bool keyed;  /* records flow */
     bool moving; /* the first frame said that its home is elsewhere */
     bool paused;
-    bool slowed;       /* what it waits for is its tokens */
+    bool slowed;        /* what it waits for is its tokens */
+    uint32_t work_left; /* in this turn */
+    uint64_t work_turn;
     bool waiting_lent; /* some of what waits may lie in receive buffers */
     struct session *paused_next, *paused_prev;
     uint32_t marks_left; /* MARK frames it may send at once */

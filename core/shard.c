@@ -265,6 +265,7 @@ static void check_times(struct shard *shard) {
 void shard_turn_begin(struct shard *shard, uint64_t now_ms, uint64_t utc_ms) {
     shard->now_ms = now_ms;
     shard->utc_ms = utc_ms;
+    shard->turn++;
     if (!shard->started) {
         shard->started = true;
         purge_revoked(shard);
@@ -296,6 +297,8 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 
 uint64_t shard_next_ms(const struct shard *shard) {
     uint64_t next_ms = UINT64_MAX;
+    if (shard->work_waits)
+        return shard->now_ms;
     if (shard->session_count || shard->removed_head)
         next_ms = earlier(next_ms, shard->checked_ms + CHECK_EVERY_MS);
     if (shard->age_head)

@@ -52,7 +52,11 @@ struct shard {
     uint32_t pending_count; /* of them, those that have not logged in */
     uint64_t connection_next;
     struct session *paused_head, *paused_tail; /* not read because of a limit; tried again each turn */
-    uint32_t check_cursor;                     /* sessions are looked at for timeouts in slices */
+    uint32_t paused_count;
+    uint64_t turn;         /* counts them */
+    uint32_t work_left;    /* of WORK_LEFT_MAX, in this turn */
+    bool work_waits;       /* for nothing but a turn */
+    uint32_t check_cursor; /* sessions are looked at for timeouts in slices */
 
     struct account_table accounts;
     struct account *removed_head, *removed_tail; /* forgotten when nothing of them is on its way any more */

@@ -92,6 +92,30 @@ Test(limits, a_session_whose_messages_fill_its_memory_is_not_read) {
     stop();
 }
 
+/* Anna's messages, which Bob does not acknowledge, take what they may of the shard's memory; not all. */
+Test(limits, who_holds_little_finds_room_beside_who_holds_much) {
+    struct rig_device carol, dora;
+    start("--messages-max", "64");
+    rig_device_create(&carol, "carol");
+    rig_device_create(&dora, "dora");
+    cr_assert(rig_device_open(&carol));
+    cr_assert(rig_device_open(&dora));
+    for (int i = 0; i < 200; i++)
+        rig_device_send(&anna, bob.account, payload, 10);
+    for (int i = 0; i < 200 && switch_rig_stat("input_paused") < 1; i++)
+        usleep(10000);
+    for (uint64_t i = 1; i <= 20; i++) {
+        rig_device_send(&carol, dora.account, payload, 10);
+        cr_assert(rig_device_wait(&dora, &dora.received, i));
+        cr_assert(rig_device_wait(&carol, &carol.delivered, i));
+    }
+    cr_expect(rig_device_wait(&bob, &bob.received, 200));
+    cr_expect(rig_device_wait(&anna, &anna.delivered, 200));
+    rig_device_destroy(&carol);
+    rig_device_destroy(&dora);
+    stop();
+}
+
 Test(limits, a_queue_takes_so_many_bytes) {
     start("--queue-bytes-max", "65536");
     rig_device_close(&bob);
