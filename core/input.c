@@ -178,7 +178,7 @@ static enum close_reason take_unit(struct session *session, struct chunk *chunk,
     if (record_open(&session->receive, body, body_bytes, &frames_bytes) < 0)
         return CLOSE_RECORD_FORGED;
     stats_add(session->shard->stats->records_opened, 1);
-    if (session->state == SESSION_LOGIN && frames_bytes == 0)
+    if (frames_bytes == 0)
         return CLOSE_BAD_FRAME;
     chunk->pos = body;
     chunk->frames_end = body + frames_bytes;

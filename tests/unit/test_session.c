@@ -280,6 +280,12 @@ Test(session, acknowledgement_of_what_was_never_sent_is_closed) {
     expect_closed(CLOSE_ACK_BEYOND, 0);
 }
 
+Test(session, record_without_a_frame_is_closed) {
+    log_in(1);
+    say_record((const uint8_t *)"", 0);
+    expect_closed(CLOSE_BAD_FRAME, 0);
+}
+
 Test(session, close_is_the_last_frame_of_a_device) {
     uint8_t out[2 * FRAME_SMALL_BYTES_MAX];
     struct frame_close body = {.reason = CLOSE_PEER};
