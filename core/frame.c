@@ -111,7 +111,8 @@ bool message_id_same_key(const struct message_id *a, const struct message_id *b)
 static uint8_t range_flags_allowed(uint8_t type) {
     if (type == FRAME_RECEIPT)
         return RECEIPT_SENT | RECEIPT_DELIVERED | RECEIPT_READ | RECEIPT_FAILED;
-    return RECEIPT_DELIVERED | RECEIPT_READ;
+    return type == FRAME_MARK ? RECEIPT_DELIVERED | RECEIPT_READ | RECEIPT_FAILED
+                              : RECEIPT_DELIVERED | RECEIPT_READ;
 }
 
 int frame_read_range(const struct frame *frame, struct frame_range *ret) {

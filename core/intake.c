@@ -30,7 +30,7 @@ static bool may_mark(struct session *session) {
     return session->marks_left > 0;
 }
 
-/* Delivered, repeated after a reconnect, or read. Only about messages to the own account. */
+/* Delivered, repeated after a reconnect, read, or passed over. Only about messages to the own account. */
 static int take_mark(struct session *session, const struct frame *frame) {
     struct shard *shard = session->shard;
     struct frame_range range;
@@ -39,6 +39,11 @@ static int take_mark(struct session *session, const struct frame *frame) {
     uint32_t home = switch_home(shard, range.id.from);
     if (!may_mark(session))
         return -EAGAIN;
+    if (frame->flags & RECEIPT_FAILED) {
+        session->marks_left--;
+        outbox_pass(session->device, &range.id, range.last);
+        return 0;
+    }
     if (home != shard->index && lanes_room(shard->lanes, shard->index, home) == 0)
         return -EAGAIN;
     session->marks_left--;

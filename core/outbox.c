@@ -465,22 +465,24 @@ static void ack_receipt(struct shard *shard, struct device *device, struct outbo
 static void ack_message(struct shard *shard, struct device *device, struct outbox_item *item) {
     struct message *message = item->message;
     struct message_id id = item->id;
-    bool copy = outbox_is_copy(device, &id);
-    stats_add(shard->stats->messages_delivered, 1);
+    bool passed = item->flags & ITEM_PASSED;
+    bool silent = passed || outbox_is_copy(device, &id); /* nobody settles it */
+    enum discharge how = passed ? DISCHARGE_GONE : DISCHARGE_ACKED;
+    stats_add(shard->stats->messages_delivered, !passed);
     item->since_ms = shard->now_ms;
     if (item->flags & ITEM_PUTTING) {
-        item->flags |= copy ? ITEM_ACKED | ITEM_SETTLED : ITEM_ACKED;
+        item->flags |= silent ? ITEM_ACKED | ITEM_SETTLED : ITEM_ACKED;
         outbox_unsettle(&device->outbox, item);
-        message_discharge(shard, message, device, DISCHARGE_ACKED);
+        message_discharge(shard, message, device, how);
         return;
     }
     if (item->seq == 0) {
         outbox_item_free(shard, item);
-        message_discharge(shard, message, device, DISCHARGE_ACKED);
+        message_discharge(shard, message, device, how);
         message_let_go(shard, message);
         return;
     }
-    if (copy) {
+    if (silent) {
         outbox_count_bytes(&device->outbox, item, false);
         outbox_delete(shard, device->account->number, device->number, item->seq, item->seq);
         outbox_item_free(shard, item);
@@ -489,6 +491,15 @@ static void ack_message(struct shard *shard, struct device *device, struct outbo
     item->flags |= ITEM_ACKED;
     outbox_unsettle(&device->outbox, item);
     receipt_emit(shard, &id, id.number, RECEIPT_DELIVERED, device->number);
+}
+
+void outbox_pass(struct device *device, const struct message_id *id, uint64_t last) {
+    for (struct outbox_item *item = device->outbox.head; item && (item->flags & ITEM_SENT);
+         item = item->next) {
+        if (item->type == FRAME_MESSAGE && item->id.number >= id->number && item->id.number <= last &&
+            message_id_same_key(&item->id, id))
+            item->flags |= ITEM_PASSED;
+    }
 }
 
 int outbox_ack(struct shard *shard, struct device *device, uint64_t count) {
@@ -530,6 +541,7 @@ void outbox_detach(struct shard *shard, struct device *device, bool replaced) {
             outbox_item_free(shard, item);
         } else {
             outbox_unsend(outbox, item);
+            item->flags &= (uint8_t)~ITEM_PASSED;
         }
     }
     must(outbox->sent_count == 0);

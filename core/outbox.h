@@ -31,6 +31,7 @@ enum item_flags {
     ITEM_ACKED = 8,    /* in the unsettled list: acknowledged or failed, the queue's copy not deleted yet */
     ITEM_SETTLED = 16, /* settled while the put was out: delete when it is done */
     ITEM_FAILED = 32,  /* in the unsettled list because it expired or was purged */
+    ITEM_PASSED = 128, /* its device says that it never had it and passes it over */
     ITEM_ORPHAN = 64,  /* its device was revoked while the put was out: delete when it is done */
 };
 
@@ -101,6 +102,8 @@ bool outbox_has_output(const struct shard *shard, const struct device *device);
 
 /* The oldest `count` sent items are acknowledged. -EPROTO: there are not so many. */
 int outbox_ack(struct shard *shard, struct device *device, uint64_t count);
+/* What is sent of these numbers and acknowledged later is not delivered by that. */
+void outbox_pass(struct device *device, const struct message_id *id, uint64_t last);
 
 /* A session of the device begins; or ended: with `replaced`, what is in memory waits for the session that
  * takes over. */

@@ -192,12 +192,11 @@ void oracle_read(uint32_t device, uint32_t message) {
     letters[message].read |= BIT(device);
 }
 
-/* A message that a device lost to a purge or to time, or that was on its way before the device was linked,
- * may come to it behind later ones when it is sent again: it is taken for a duplicate, acknowledged and not
- * shown. */
+/* A message that a device lost to a purge or to time may come to it behind later ones when it is sent again:
+ * it is taken for a duplicate, acknowledged and not shown. */
 static bool may_be_passed_over(const struct letter *letter) {
     uint32_t recipients = devices_of(letter->to);
-    return (letter->lost & recipients) || (recipients & ~letter->targets) || may_have_expired(letter);
+    return (letter->lost & recipients) || may_have_expired(letter);
 }
 
 /* P3: what a tick says is so. That *sent* is true shows at the end: a crash in between must lose nothing. */

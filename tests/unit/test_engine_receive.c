@@ -92,6 +92,26 @@ Test(engine_receive, a_duplicate_is_acknowledged_again_and_not_shown, .init = kn
     cr_assert_eq(inbox_count(), 3);
 }
 
+/* Linked while 1 and 2 were on their way: they come when they are sent again, behind 3. */
+Test(engine_receive, what_was_sent_before_the_first_message_here_is_passed_over_and_not_delivered,
+     .init = know_other, .fini = end) {
+    client_rig_connect(&rig);
+    client_rig_say_message(&rig, 3, "three");
+    client_rig_say_message(&rig, 2, "two");
+    client_rig_say_message(&rig, 3, "three");
+    cr_assert_eq(client_rig_turn(&rig), 0);
+    expect_mark(RECEIPT_FAILED, 2, 2);
+    client_rig_expect_ack(&rig, 3);
+    client_rig_restart(&rig);
+    client_rig_connect(&rig);
+    expect_mark(RECEIPT_DELIVERED, 3, 3);
+    client_rig_say_message(&rig, 1, "one");
+    cr_assert_eq(client_rig_turn(&rig), 0);
+    expect_mark(RECEIPT_FAILED, 1, 1);
+    client_rig_expect_ack(&rig, 1);
+    cr_assert_eq(inbox_count(), 1);
+}
+
 static int fail_commit(void *context, struct state *state) {
     (void)context, (void)state;
     return -ENOSPC;

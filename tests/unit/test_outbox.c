@@ -121,6 +121,35 @@ Test(outbox, receipts_for_a_device_with_a_full_queue_are_kept) {
     end();
 }
 
+static void pass_over(struct talker *talker, uint64_t number) {
+    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    struct frame_range range = {.id = {.from = ANNA,
+                                       .to = talker->account,
+                                       .epoch = TALKER_EPOCH,
+                                       .number = number,
+                                       .from_device = 1},
+                                .last = number};
+    talker_put(talker, out, frame_write_range(out, FRAME_MARK, RECEIPT_FAILED, &range));
+}
+
+/* From the queue, and from memory. */
+Test(outbox, what_a_device_passes_over_is_not_delivered_by_it) {
+    begin(1000);
+    talker_come(&anna);
+    talker_say(&anna, BOB, 1);
+    talker_come(&bob);
+    pass_over(&bob, 1);
+    talker_acknowledge(&bob);
+    cr_assert_str_eq(talker_heard(&anna), "r1-1:1 ", "it stays sent");
+    cr_assert_eq(one.entry_count, 0, "and nothing stays");
+    talker_say(&anna, BOB, 2);
+    talker_say(&anna, BOB, 3);
+    pass_over(&bob, 2);
+    talker_acknowledge(&bob);
+    cr_assert_str_eq(talker_heard(&anna), "r2-2:9 r3-3:3 ", "nobody else was a target of 2");
+    end();
+}
+
 Test(outbox, log_says_once_that_the_store_refuses_and_once_that_it_takes) {
     begin(1000);
     talker_come(&anna);

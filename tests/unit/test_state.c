@@ -183,9 +183,9 @@ static void take(uint64_t number) {
         .id = {.from = RIG_OTHER, .to = RIG_ACCOUNT, .epoch = 5, .number = number, .from_device = 1},
         .payload = (const uint8_t *)"text",
         .payload_bytes = 4};
-    bool fresh = false;
-    cr_assert_eq(state_inbox_take(rig.state, &message, RIG_ACCOUNT, &fresh), 0);
-    cr_assert(fresh);
+    enum inbox_take take = INBOX_DUPLICATE;
+    cr_assert_eq(state_inbox_take(rig.state, &message, RIG_ACCOUNT, &take), 0);
+    cr_assert_eq(take, INBOX_FRESH);
 }
 
 static uint64_t oldest_in_inbox(void) {

@@ -177,6 +177,13 @@ static int take_welcome(struct engine *engine, const struct frame *frame) {
     return 0;
 }
 
+/* Said before the ACK, which would make it delivered. */
+static int pass_over(struct engine *engine, const struct message_id *id) {
+    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    struct frame_range range = {.id = *id, .last = id->number};
+    return peer_put(engine->peer, out, frame_write_range(out, FRAME_MARK, RECEIPT_FAILED, &range));
+}
+
 static int take_message(struct engine *engine, const struct frame *frame) {
     struct frame_message message;
     if (frame_read_message(frame, &message) < 0)
@@ -185,20 +192,22 @@ static int take_message(struct engine *engine, const struct frame *frame) {
     uint64_t own = engine->identity.account;
     if (id->number == 0 || (id->to != own && id->from != own))
         return -EPROTO;
-    bool is_fresh = false;
+    enum inbox_take take = INBOX_DUPLICATE;
     int error = open_transaction(engine);
     if (!error)
-        error = disk_failed(engine, state_inbox_take(engine->state, &message, own, &is_fresh));
+        error = disk_failed(engine, state_inbox_take(engine->state, &message, own, &take));
     if (error)
         return error;
     engine->items++;
-    engine->has_messages |= is_fresh;
+    engine->has_messages |= take == INBOX_FRESH;
     if (MUTANT(ack_before_commit)) {
         uint8_t out[FRAME_SMALL_BYTES_MAX];
         engine->items_acked = engine->items;
         return peer_put(engine->peer, out, frame_write_ack(out, engine->items));
     }
-    return is_fresh ? asking_name(engine->state, id->from == own ? id->to : id->from) : 0;
+    if (take == INBOX_PASSED && id->to == own)
+        return pass_over(engine, id);
+    return take == INBOX_FRESH ? asking_name(engine->state, id->from == own ? id->to : id->from) : 0;
 }
 
 /* Receipts of what another own device sent are safe here as soon as they were seen: only that device needs

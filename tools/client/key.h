@@ -20,7 +20,7 @@ enum key_kind {
     KEY_HISTORY = 'H',      /* position -> what was sent, for people to look at */
     KEY_IDENTITY = 'I',
     KEY_HELD = 'J',     /* addressed account -> why messages to it are refused for now */
-    KEY_HIGHEST = 'K',  /* key of messages -> the highest number taken */
+    KEY_HIGHEST = 'K',  /* key of messages -> the highest number taken, the first */
     KEY_INBOX = 'M',    /* position -> a received message */
     KEY_NAME = 'N',     /* name -> account */
     KEY_OUTBOX = 'O',   /* addressed account, number -> a message without its sent tick */

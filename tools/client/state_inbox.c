@@ -33,19 +33,46 @@ static void take_out(struct state *state, enum key_kind kind, const struct messa
     state_note(state, ranges_remove(state->disk, key_view(&set), id->number, last));
 }
 
-/* True, and raised, where the number is above every one taken before. */
-static bool raise_highest(struct state *state, const struct message_id *id) {
+/* The first number taken of a key is kept with the highest: what is below it was never here. */
+#define TAKEN_BYTES 16
+
+struct taken {
+    uint64_t highest, first; /* 0, 0: none; first is 0, too, where an older state did not keep it */
+};
+
+static struct key taken_key(const struct message_id *id) {
     struct key key = set_of(KEY_HIGHEST, id);
-    struct disk_view value;
-    uint8_t number[sizeof(id->number)];
     key_add64(&key, id->to);
+    return key;
+}
+
+static int read_taken(struct state *state, const struct message_id *id, struct taken *ret_taken) {
+    struct key key = taken_key(id);
+    struct disk_view value;
+    *ret_taken = (struct taken){0};
     int error = state_get(state, &key, &value);
-    if (error == 0 && value.bytes != sizeof(number))
-        error = state_note(state, -EUCLEAN);
-    if (error != -ENOENT && (error || bytes_get64(value.at) >= id->number + MUTANT(duplicate_forgotten)))
+    if (error)
+        return error == -ENOENT ? 0 : error;
+    if (value.bytes != sizeof(uint64_t) && value.bytes != TAKEN_BYTES)
+        return state_note(state, -EUCLEAN);
+    ret_taken->highest = bytes_get64(value.at);
+    if (value.bytes == TAKEN_BYTES)
+        ret_taken->first = bytes_get64(value.at + 8);
+    return 0;
+}
+
+/* True, and raised, where the number is above every one taken before. */
+static bool raise_highest(struct state *state, const struct message_id *id, struct taken *ret_taken) {
+    struct key key = taken_key(id);
+    uint8_t value[TAKEN_BYTES];
+    int error = read_taken(state, id, ret_taken);
+    if (error || (ret_taken->highest && ret_taken->highest >= id->number + MUTANT(duplicate_forgotten)))
         return false;
-    bytes_put64(number, id->number);
-    return state_put(state, &key, number, sizeof(number)) == 0;
+    if (!ret_taken->highest)
+        ret_taken->first = id->number;
+    bytes_put64(value, id->number);
+    bytes_put64(value + 8, ret_taken->first);
+    return state_put(state, &key, value, sizeof(value)) == 0;
 }
 
 static struct key position_key(enum key_kind kind, uint64_t position) {
@@ -73,11 +100,14 @@ static void put_message(struct state *state, const struct frame_message *message
 }
 
 int state_inbox_take(struct state *state, const struct frame_message *message, uint64_t own_account,
-                     bool *ret_fresh) {
+                     enum inbox_take *ret_take) {
     const struct message_id *id = &message->id;
+    struct taken taken;
     bool is_mine = id->to == own_account;
-    bool is_fresh = raise_highest(state, id);
-    if (is_mine) /* of a duplicate, too: it is acknowledged again, and that may get lost again */
+    bool is_fresh = raise_highest(state, id, &taken);
+    bool is_passed = !is_fresh && id->number < taken.first;
+    if (is_mine &&
+        !is_passed) /* of a duplicate, too: it is acknowledged again, and that may get lost again */
         add(state, KEY_DELIVERED, id, id->number);
     if (is_fresh && is_mine)
         add(state, KEY_UNREAD, id, id->number);
@@ -85,7 +115,7 @@ int state_inbox_take(struct state *state, const struct frame_message *message, u
         put_message(state, message);
     if (state->error)
         return state->error;
-    *ret_fresh = is_fresh;
+    *ret_take = is_fresh ? INBOX_FRESH : is_passed ? INBOX_PASSED : INBOX_DUPLICATE;
     return 0;
 }
 

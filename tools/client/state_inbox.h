@@ -23,10 +23,13 @@ struct received {
     uint32_t payload_bytes;
 };
 
-/* Takes a message: *ret_fresh is false for a duplicate, which is stored nowhere again. Whether it is
- * addressed to the own account or a copy of what another own device sent is seen from own_account. */
+/* Takes a message. A duplicate is stored nowhere again. One with a number below the first that was taken of
+ * its key was never here: it was on its way before this device was linked, was sent again, and came behind
+ * later ones. It is passed over like a duplicate, but not delivered. Whether a message is addressed to the
+ * own account or a copy of what another own device sent is seen from own_account. */
+enum inbox_take { INBOX_FRESH, INBOX_DUPLICATE, INBOX_PASSED };
 int state_inbox_take(struct state *state, const struct frame_message *message, uint64_t own_account,
-                     bool *ret_fresh);
+                     enum inbox_take *ret_take);
 
 /* --- showing -------------------------------------------------------------------------------------------- */
 
