@@ -69,17 +69,12 @@ static void fill(struct figures *figures, const struct trial *trial) {
     add_latency(figures, "receive", &tally->to_receive);
     add_latency(figures, "sent", &tally->to_sent);
     add_latency(figures, "delivered", &tally->to_delivered);
-    if (trial->server_cpu_ns != TRIAL_CPU_UNKNOWN && trial->measured_seconds > 0) {
-        figures_add(figures, (double)trial->server_cpu_ns / trial->measured_seconds / 1e7, "% of a core",
-                    "server_cpu");
-        figures_add(figures, trial_cpu_us(trial), "us", "server_cpu_us_per_message");
-    }
-    if (trial->bench_cpu_ns != TRIAL_CPU_UNKNOWN && trial->measured_seconds > 0) {
-        figures_add(figures, (double)trial->bench_cpu_ns / trial->measured_seconds / 1e7, "% of a core",
-                    "load_cpu");
-        figures_add(figures, (double)trial->bench_cpu_ns / 1e3 / (double)tally->measured, "us",
+    figures_add(figures, trial_server_cpu(trial), "% of a core", "server_cpu");
+    figures_add(figures, trial_cpu_us(trial), "us", "server_cpu_us_per_message");
+    figures_add(figures, trial_load_cpu(trial), "% of a core", "load_cpu");
+    if (trial->usage_messages)
+        figures_add(figures, (double)trial->bench_cpu_ns / 1e3 / (double)trial->usage_messages, "us",
                     "load_cpu_us_per_message");
-    }
     add_stats(figures, trial);
     figures_add(figures, trial->link_seconds, "s", "login_s");
     if (tally->refused)

@@ -10,7 +10,6 @@
 #include "bench/trial.h"
 
 #define PEERS_MAX 8
-#define PAIRS_OF_XMPP 200
 #define HALF_WINDOW 64 /* wide enough not to be in the way of the rate */
 
 /* Of one server under one window: what a comparison takes of it. */
@@ -27,8 +26,8 @@ static int measure(const struct server_kind *kind, const struct options *options
     *ret_side = (struct side){
         .messages_per_s = trial_messages_per_s(&trial),
         .cpu_us = trial_cpu_us(&trial),
-        .server_cpu = (double)trial.server_cpu_ns / trial.measured_seconds / 1e7,
-        .load_cpu = (double)trial.bench_cpu_ns / trial.measured_seconds / 1e7,
+        .server_cpu = trial_server_cpu(&trial),
+        .load_cpu = trial_load_cpu(&trial),
         .to_disk_percent =
             trial.messages_accepted > 0 ? 100 * trial.messages_spilled / trial.messages_accepted : 0,
         .p99_us = (double)histogram_percentile(&trial.tally.to_delivered, 99) / 1e3,
@@ -172,9 +171,7 @@ static int run_peers(const struct options *asked, const struct pins *pins,
     int worst = EXIT_COMPLETE;
     for (uint32_t i = 0; i < count && !trial_is_interrupted(); i++) {
         int status = EXIT_COMPLETE;
-        /* Servers that take milliseconds for a message are asked by fewer: else what is in flight outlasts
-         * the measured time. */
-        options.pairs = asked->has_pairs || !chosen[i]->wire->is_text ? asked->pairs : PAIRS_OF_XMPP;
+        options.pairs = asked->has_pairs || !chosen[i]->pairs ? asked->pairs : chosen[i]->pairs;
         for (uint32_t j = 0; j < asked->window_count && !status; j++) {
             char part[32];
             options.window = asked->windows[j];
@@ -197,7 +194,7 @@ int peers_run(int count, char **arguments) {
         &options, OPTIONS_FRAME | OPTIONS_LOAD | OPTIONS_WINDOWS | OPTIONS_SWITCH | OPTIONS_ONLY,
         "The encrypted switch and other servers, as far as they are installed (Debian's packages "
         "nats-server, mosquitto, ejabberd, prosody), in turn, under the same load: messages between pairs, "
-        "each answered with a receipt through the server. XMPP servers get 200 pairs where --pairs says "
+        "each answered with a receipt through the server. Slow servers get fewer pairs where --pairs says "
         "nothing. Names for --only: nats, mosquitto_qos0, mosquitto_qos1, ejabberd, prosody.",
         count, arguments);
     struct report report;

@@ -44,6 +44,8 @@ struct server_kind {
     const char *ratio;    /* the name of a switch's ratio to it: "ratio_nats" */
     const char *program;  /* to be looked for; NULL: it is always there */
     const char *settings; /* what it is set to, for the record */
+    uint32_t
+        pairs; /* a server so slow that with more of them what is in flight outlasts the run; 0: it is not */
     const struct wire *wire;
     bool plaintext; /* of a switch: without encryption */
     /* Starts it and waits until it is ready; sets load's address. 0; negative errno, having said why. */

@@ -58,10 +58,26 @@ double trial_messages_per_s(const struct trial *trial) {
     return trial->measured_seconds > 0 ? (double)trial->tally.measured / trial->measured_seconds : 0;
 }
 
+/* The main thread reads when it gets to run: what it read belongs to the time and the messages between its
+ * readings, and to nothing where that was next to nothing. */
+static bool has_usage(const struct trial *trial) {
+    return trial->usage_messages > 0 && trial->usage_seconds > trial->measured_seconds / 4;
+}
+
 double trial_cpu_us(const struct trial *trial) {
-    if (trial->server_cpu_ns == TRIAL_CPU_UNKNOWN || trial->tally.measured == 0)
+    if (trial->server_cpu_ns == TRIAL_CPU_UNKNOWN || !has_usage(trial))
         return NAN;
-    return (double)trial->server_cpu_ns / 1e3 / (double)trial->tally.measured;
+    return (double)trial->server_cpu_ns / 1e3 / (double)trial->usage_messages;
+}
+
+double trial_server_cpu(const struct trial *trial) {
+    if (trial->server_cpu_ns == TRIAL_CPU_UNKNOWN || !has_usage(trial))
+        return NAN;
+    return (double)trial->server_cpu_ns / trial->usage_seconds / 1e7;
+}
+
+double trial_load_cpu(const struct trial *trial) {
+    return has_usage(trial) ? (double)trial->bench_cpu_ns / trial->usage_seconds / 1e7 : NAN;
 }
 
 /* --- setting up ----------------------------------------------------------------------------------------- */
@@ -151,6 +167,7 @@ static bool wait_linked(struct running *running, uint32_t wanted) {
 }
 
 struct reading {
+    uint64_t at_ns, completed;
     uint64_t bench_ns, server_ns;
     bool has_stats;
 #define X(name) +1
@@ -171,10 +188,14 @@ static void read_usage(struct running *running, struct reading *ret_reading) {
     reading.bench_ns = (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
     if (machine_cpu_ns(server_pid(&running->server), &reading.server_ns) < 0)
         reading.server_ns = TRIAL_CPU_UNKNOWN;
+    reading.at_ns = end_clock_ns();
+    reading.completed = look(running).completed;
     *ret_reading = reading;
 }
 
 static void keep_usage(struct trial *trial, const struct reading *before, const struct reading *after) {
+    trial->usage_seconds = (double)(after->at_ns - before->at_ns) / 1e9;
+    trial->usage_messages = after->completed - before->completed;
     trial->bench_cpu_ns = after->bench_ns - before->bench_ns;
     if (before->server_ns != TRIAL_CPU_UNKNOWN && after->server_ns != TRIAL_CPU_UNKNOWN)
         trial->server_cpu_ns = after->server_ns - before->server_ns;

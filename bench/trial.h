@@ -33,7 +33,9 @@ struct trial {
     bool stopped;       /* before the end, by the user */
     double measured_seconds;
     double link_seconds;                  /* from the first connection to the last welcome */
-    uint64_t bench_cpu_ns, server_cpu_ns; /* in the measured time, or TRIAL_CPU_UNKNOWN */
+    uint64_t bench_cpu_ns, server_cpu_ns; /* between two readings, or TRIAL_CPU_UNKNOWN */
+    double usage_seconds;                 /* between them */
+    uint64_t usage_messages;
     /* Before the first connection, and with all of them idle for a while (options: idle_s). */
     struct machine_memory memory_before, memory_idle;
     /* Of all devices at once, after they were away (options: is_storm). */
@@ -56,6 +58,9 @@ bool trial_is_complete(const struct trial *trial);
 double trial_messages_per_s(const struct trial *trial);
 /* Of the server, for each message; NAN where it is not known. */
 double trial_cpu_us(const struct trial *trial);
+/* Per cent of a core; NAN as above. */
+double trial_server_cpu(const struct trial *trial);
+double trial_load_cpu(const struct trial *trial);
 /* Did somebody ask ternbench to stop (SIGINT, SIGTERM)? */
 bool trial_is_interrupted(void);
 void trial_catch_signals(void);
