@@ -6,7 +6,6 @@
 
 #include "bench/own_best.h"
 #include "bench/pairs.h"
-#include "bench/sockets.h"
 #include "bench/trial.h"
 
 /* A ring's table takes as many sockets as the limit of descriptors, 20,000 in many places: server and load
@@ -82,7 +81,7 @@ static void fill_idle(struct figures *figures, const struct trial *trial, const 
     double connections = options->pairs * 2.0;
     double user = (double)trial->memory_idle.user_bytes - (double)trial->memory_before.user_bytes;
     double kernel = (double)trial->memory_idle.kernel_bytes - (double)trial->memory_before.kernel_bytes;
-    double client_end = sockets_end_bytes();
+    double client_end = trial->client_end_bytes;
     figures_add(figures, connections, "", "connections");
     figures_plot(figures, user / connections, "bytes", "switch_user_bytes_per_connection");
     figures_plot(figures, kernel / connections - client_end, "bytes", "switch_kernel_bytes_per_connection");

@@ -14,6 +14,7 @@
 #include "bench/exit.h"
 #include "bench/machine.h"
 #include "bench/progress.h"
+#include "bench/sockets.h"
 
 #define WARM_UP_NS UINT64_C(500000000)
 #define LINK_STALL_NS UINT64_C(20000000000) /* without a further end welcome */
@@ -263,6 +264,9 @@ static bool stay_idle(struct running *running) {
         wait_a_moment();
     }
     machine_memory(server_pid(&running->server), &running->trial->memory_idle);
+    if (running->options
+            ->idle_s) /* now, while the slabs that other connections left behind are in use again */
+        running->trial->client_end_bytes = sockets_end_bytes();
     return !interrupted && !look(running).one_over;
 }
 

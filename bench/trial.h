@@ -38,6 +38,7 @@ struct trial {
     uint64_t usage_messages;
     /* Before the first connection, and with all of them idle for a while (options: idle_s). */
     struct machine_memory memory_before, memory_idle;
+    double client_end_bytes; /* of the kernel's, ternbench's; NAN where they can not be measured */
     /* Of all devices at once, after they were away (options: is_storm). */
     double storm_seconds;
     uint64_t storm_cpu_ns;
