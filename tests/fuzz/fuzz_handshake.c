@@ -13,7 +13,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const uint8_t device_secret[NOISE_KEY_BYTES] = {21}, ephemeral[NOISE_KEY_BYTES] = {22};
+static const uint8_t device_secret[NOISE_KEY_BYTES] = {8}, ephemeral[NOISE_KEY_BYTES] = {16};
 
 struct client {
     const uint8_t *flips; /* pairs */
@@ -132,8 +132,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint8_t pattern = data[0] & 1 ? HELLO_XX : HELLO_IK;
     uint8_t ciphers = data[0] & 2 ? HELLO_OFFERS_AESGCM : HELLO_OFFERS_CHACHAPOLY;
     one_shard_begin();
-    one.secret[0] = 1;
-    one.entropy[0] = 2;
+    one.secret[0] = 24;
+    one.entropy[0] = 32;
     one_shard_start();
     one_shard_account("anna", device_public);
     one_shard_accept(CONN, false);
