@@ -21,6 +21,7 @@
 
 /* docs/OPERATIONS.md, "Memory under attack", has these in a formula. */
 #define MESSAGE_BYTES (4096u + 1024u) /* and what belongs to it, for each that messages_max counts */
+#define RECEIPT_BYTES 256u
 #define CONNECTION_BYTES (384u << 10)
 #define ADDRESS_BYTES 256u
 #define BASE_BYTES (64u << 20)
@@ -67,7 +68,8 @@ static uint64_t bound_bytes(const struct hostile *hostile) {
     uint64_t shards = hostile->options.switch_shards ? strtoul(hostile->options.switch_shards, NULL, 10) : 1;
     uint64_t connections = hostile->foes.count + 2 * hostile->options.pairs;
     return BASE_BYTES +
-           shards * (config->buffers * config->buffer_bytes + config->messages_max * MESSAGE_BYTES) +
+           shards * (config->buffers * config->buffer_bytes + config->messages_max * MESSAGE_BYTES +
+                     config->receipts_max * RECEIPT_BYTES) +
            connections * (CONNECTION_BYTES + ADDRESS_BYTES);
 }
 
