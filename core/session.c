@@ -19,6 +19,8 @@ struct session *session_create(struct shard *shard, uint32_t conn, const char *a
     session->marks_left = SESSION_MARKS_MAX;
     session->marks_ms = shard->now_ms;
     session->started_ms = session->heard_ms = shard->now_ms;
+    session->work_turn = shard->turn;
+    session->work_left = WORK_SESSION_MAX;
     session->connected_utc_ms = shard->utc_ms;
     session->id = (shard->connection_next++ << 8) | shard->index;
     strncpy(session->address, address, sizeof(session->address) - 1);

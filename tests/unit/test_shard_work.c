@@ -10,6 +10,7 @@ TestSuite(shard_work, .timeout = 30);
 
 #define PINGS 20000u
 #define RECORD_PINGS 1000u
+#define UNKNOWN_TYPE 200
 #define TURN_PINGS_MAX 3072u /* what the parts of two sessions and what is left over are good for */
 
 static struct peer *peers[ONE_CONNS_MAX];
@@ -99,11 +100,15 @@ Test(shard_work, a_flood_is_worked_off_in_parts_and_does_not_hold_up_who_says_li
     end();
 }
 
-/* Records cost something, too, where nothing is in them. */
-Test(shard_work, empty_records_are_work) {
-    static uint8_t empty[20000 * RECORD_LENGTH_BYTES];
+/* Frames that mean nothing cost something, too. */
+Test(shard_work, frames_of_unknown_type_are_work) {
+    static uint8_t idle[20000][RECORD_LENGTH_BYTES + FRAME_HEADER_BYTES];
+    for (size_t i = 0; i < sizeof(idle) / sizeof(idle[0]); i++) {
+        bytes_put16(idle[i], FRAME_HEADER_BYTES);
+        idle[i][RECORD_LENGTH_BYTES + 2] = UNKNOWN_TYPE;
+    }
     begin();
-    one_shard_input(0, empty, sizeof(empty));
+    one_shard_input(0, idle[0], sizeof(idle));
     cr_expect(one.shard->work_waits);
     cr_expect_leq(shard_next_ms(one.shard), one.now_ms);
     uint32_t turns = 0;
