@@ -23,6 +23,7 @@
 #define MESSAGE_BYTES (4096u + 1024u) /* and what belongs to it, for each that messages_max counts */
 #define RECEIPT_BYTES 256u
 #define CONNECTION_BYTES (384u << 10)
+#define PENDING_BYTES 4096u
 #define ADDRESS_BYTES 256u
 #define BASE_BYTES (64u << 20)
 
@@ -66,11 +67,12 @@ static int read_settings(struct hostile *hostile) {
 static uint64_t bound_bytes(const struct hostile *hostile) {
     const struct config *config = &hostile->config;
     uint64_t shards = hostile->options.switch_shards ? strtoul(hostile->options.switch_shards, NULL, 10) : 1;
+    uint64_t open = 2 * hostile->options.pairs + (hostile->foes.attack->logs_in ? hostile->foes.count : 0);
     uint64_t connections = hostile->foes.count + 2 * hostile->options.pairs;
     return BASE_BYTES +
            shards * (config->buffers * config->buffer_bytes + config->messages_max * MESSAGE_BYTES +
                      config->receipts_max * RECEIPT_BYTES) +
-           connections * (CONNECTION_BYTES + ADDRESS_BYTES);
+           connections * ADDRESS_BYTES + open * CONNECTION_BYTES + (connections - open) * PENDING_BYTES;
 }
 
 static uint64_t percentile_us(const struct trial *trial, double percent) {

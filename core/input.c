@@ -431,9 +431,10 @@ static void give_work(struct shard *shard, struct session *session, uint32_t mos
 void input_resume_all(struct shard *shard) {
     uint32_t count = shard->paused_count;
     uint32_t part = count ? WORK_LEFT_MAX / count : 0;
+    uint32_t tries = 0;
     shard->work_waits = false;
     shard->work_left = WORK_LEFT_MAX;
-    for (; count && shard->paused_head && shard->work_left; count--) {
+    for (; count && shard->paused_head && shard->work_left && tries < WORK_TRIES_MAX; count--, tries++) {
         struct session *session = shard->paused_head;
         give_work(shard, session, part > WORK_PART_MIN ? part : WORK_PART_MIN);
         session_resume(session);
@@ -444,7 +445,7 @@ void input_resume_all(struct shard *shard) {
             paused_append(session);
         }
     }
-    shard->work_waits = shard->work_waits || (count && shard->paused_head);
+    shard->work_waits = shard->work_waits || (count && !shard->work_left);
     if (!shard->paused_head || !port_bufs_scarce(shard))
         return;
     for (struct session *session = shard->paused_head; session; session = session->paused_next)

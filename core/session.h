@@ -46,6 +46,7 @@ enum session_state {
 #define WORK_FRAME 512
 #define WORK_SESSION_MAX 262144 /* of a session in a turn */
 #define WORK_LEFT_MAX 1048576   /* in a turn, of all sessions that have had their part */
+#define WORK_TRIES_MAX 4096     /* of sessions that are not read, in a turn */
 #define WORK_PART_MIN 65536     /* of it, for one session, where many want some */
 
 /* Received bytes not looked at yet: frames of an opened record at [pos, frames_end), then raw bytes [raw,

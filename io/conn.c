@@ -12,6 +12,9 @@
 #define CLOSE_GRACE_MS 1000 /* for the last output of a connection that is being closed */
 #define SEND_ROOM_MIN 1024  /* less room than that in a send buffer is not worth a record */
 #define BUFFER_GROUP 0
+/* Who sent more than could be worked off sends more than that again: what came in the same turn has to be
+ * kept, so it is no more than a buffer until it went well so many times. */
+#define SIPS_AFTER_PAUSE 16
 
 /* --- slots ---------------------------------------------------------------------------------------------- */
 
@@ -75,7 +78,12 @@ void conn_receive(struct loop *loop, struct conn *conn) {
     if (!wanted || conn->receiving || conn->paused || conn->starving || conn->ended)
         return;
     conn->receiving = true;
-    ring_recv(loop->ring, file_of(conn), BUFFER_GROUP, handle_of(conn, RING_RECV));
+    if (conn->sips == 0) {
+        ring_recv(loop->ring, file_of(conn), BUFFER_GROUP, handle_of(conn, RING_RECV));
+        return;
+    }
+    conn->sips--;
+    ring_recv_once(loop->ring, file_of(conn), BUFFER_GROUP, handle_of(conn, RING_RECV));
 }
 
 void conn_cancel_receive(struct loop *loop, struct conn *conn) {
@@ -87,6 +95,7 @@ void conn_cancel_receive(struct loop *loop, struct conn *conn) {
 
 void conn_pause(struct loop *loop, struct conn *conn) {
     conn->paused = true;
+    conn->sips = SIPS_AFTER_PAUSE;
     conn_cancel_receive(loop, conn);
 }
 

@@ -60,6 +60,7 @@ struct conn {
     bool closing; /* the close is in flight */
     bool ready;   /* in the loop's list of those with output */
     bool late;    /* the grace time is over */
+    uint8_t sips; /* receives of one buffer each before it is read as others are */
     struct send_buffer *out;
     uint32_t out_bytes, out_done;
     uint32_t ready_next, starving_next, starving_prev;

@@ -152,15 +152,24 @@ void ring_accept(struct ring *ring, int listener, uint64_t handle) {
     sqe->user_data = handle;
 }
 
-void ring_recv(struct ring *ring, struct ring_file file, uint16_t buffer_group, uint64_t handle) {
+static void receive(struct ring *ring, struct ring_file file, uint16_t buffer_group, uint64_t handle,
+                    bool multishot) {
     struct io_uring_sqe *sqe = take_sqe(ring, handle);
-    if (ring->recv_multishot)
+    if (multishot)
         io_uring_prep_recv_multishot(sqe, file.fd, NULL, 0, 0);
     else
         io_uring_prep_recv(sqe, file.fd, NULL, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = buffer_group;
     finish_sqe(sqe, file, handle);
+}
+
+void ring_recv(struct ring *ring, struct ring_file file, uint16_t buffer_group, uint64_t handle) {
+    receive(ring, file, buffer_group, handle, ring->recv_multishot);
+}
+
+void ring_recv_once(struct ring *ring, struct ring_file file, uint16_t buffer_group, uint64_t handle) {
+    receive(ring, file, buffer_group, handle, false);
 }
 
 void ring_send(struct ring *ring, struct ring_file file, const uint8_t *bytes, size_t count,
