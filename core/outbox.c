@@ -19,22 +19,6 @@ void outbox_init(struct outbox *outbox) {
     *outbox = (struct outbox){.queue_next = 1, .drain_next = 1};
 }
 
-struct outbox_item *outbox_item_take(struct shard *shard) {
-    struct outbox_item *item = shard->item_free;
-    if (item)
-        shard->item_free = item->next;
-    else
-        item = malloc(sizeof(*item));
-    if (item)
-        memset(item, 0, offsetof(struct outbox_item, frame));
-    return item;
-}
-
-void outbox_item_free(struct shard *shard, struct outbox_item *item) {
-    item->next = shard->item_free;
-    shard->item_free = item;
-}
-
 static void link_before(struct outbox *outbox, struct outbox_item *item, struct outbox_item *after) {
     item->next = after;
     item->prev = after ? after->prev : outbox->tail;
@@ -65,27 +49,6 @@ void outbox_unlink(struct outbox *outbox, struct outbox_item *item) {
     outbox->bytes -= item->bytes;
     if (item->flags & ITEM_SENT)
         outbox_unsend(outbox, item);
-}
-
-void outbox_age_append(struct shard *shard, struct outbox_item *item) {
-    item->since_ms = shard->now_ms;
-    item->age_next = NULL;
-    item->age_prev = shard->age_tail;
-    *(shard->age_tail ? &shard->age_tail->age_next : &shard->age_head) = item;
-    shard->age_tail = item;
-    if (!shard->hold_cursor)
-        shard->hold_cursor = item;
-}
-
-void outbox_age_unlink(struct shard *shard, struct outbox_item *item) {
-    if (shard->hold_cursor == item)
-        shard->hold_cursor = item->age_next;
-    *(item->age_prev ? &item->age_prev->age_next : &shard->age_head) = item->age_next;
-    *(item->age_next ? &item->age_next->age_prev : &shard->age_tail) = item->age_prev;
-}
-
-bool outbox_is_copy(const struct device *device, const struct message_id *id) {
-    return id->from == device->account->number && id->to != device->account->number;
 }
 
 /* --- in ------------------------------------------------------------------------------------------------- */
