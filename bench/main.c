@@ -11,6 +11,7 @@
 #include "bench/ratio.h"
 #include "bench/torture.h"
 #include "core/noise.h"
+#include "core/version.h"
 
 struct command {
     const char *name;
@@ -38,13 +39,18 @@ static void print_usage(FILE *out) {
     fprintf(out, "Usage: ternbench COMMAND [OPTION...]\n\nCommands:\n");
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].help);
-    fprintf(out, "\n`ternbench COMMAND --help` lists a command's options.\n");
+    fprintf(out,
+            "\n`ternbench COMMAND --help` lists a command's options; `ternbench --version` its version.\n");
 }
 
 int main(int count, char **arguments) {
     argp_err_exit_status = EXIT_USAGE;
     if (count >= 2 && (strcmp(arguments[1], "--help") == 0 || strcmp(arguments[1], "help") == 0)) {
         print_usage(stdout);
+        return EXIT_COMPLETE;
+    }
+    if (count >= 2 && strcmp(arguments[1], "--version") == 0) {
+        printf("ternbench %s\n", TERN_VERSION);
         return EXIT_COMPLETE;
     }
     for (size_t i = 0; count >= 2 && i < COMMANDS; i++) {
