@@ -108,17 +108,15 @@ static int slice_record(struct slice *slice, struct map_view key, struct map_vie
     return 0;
 }
 
+/* Codes and receipts: neither counts towards what a queue may hold. */
 static void delete_victims(struct slice *slice) {
     struct environment *environment = slice->environment;
     struct map_txn *txn;
-    struct value_place place;
     if (slice->victim_count == 0 || environment->closed || map_begin(environment->map, &txn))
         return;
     int error = 0;
     for (uint32_t i = 0; i < slice->victim_count && error == 0; i++) {
         error = map_delete(txn, value_key_view(&slice->victims[i]));
-        if (error == 0 && value_key_read(value_key_view(&slice->victims[i]), &place))
-            error = counts_add(&environment->counts, place.account, place.device, -1, 0);
         if (error == -ENOENT)
             error = 0;
     }
@@ -128,11 +126,9 @@ static void delete_victims(struct slice *slice) {
         error = map_commit(txn);
     if (error == 0) {
         slice->expired += slice->victim_count;
-        counts_keep(&environment->counts);
         environment_measure(environment);
         return;
     }
-    counts_undo(&environment->counts);
     if (error != -ENOSPC && error != -ENOMEM)
         environment_close_writes(environment, error, "commit");
 }

@@ -273,6 +273,27 @@ Test(store_queue, expired_message_is_reported_to_its_home_until_deleted) {
     rig_remove(&rig);
 }
 
+/* Receipts do not count where they are put, so they must not where they expire. */
+Test(store_queue, expired_receipts_leave_the_count_of_messages_alone) {
+    struct rig rig;
+    rig_make(&rig);
+    rig.config.expiry_sweep_s = 1;
+    rig.config.queue_messages_max = 4;
+    rig_start(&rig);
+    for (uint64_t seq = 1; seq <= 6; seq++)
+        cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5,
+                                                    .seq = seq,
+                                                    .receipt = seq > 4,
+                                                    .expires_ms = seq > 4 ? store_utc_ms() - 1 : 0}),
+                     0);
+    for (int i = 0; i < 500 && rig_count(&rig, 5, 1) > 4; i++)
+        usleep(10000);
+    cr_assert_eq(rig_count(&rig, 5, 1), 4);
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = 7}), -EDQUOT);
+    rig_close(&rig);
+    rig_remove(&rig);
+}
+
 Test(store_queue, jump_of_the_wall_clock_pauses_expiry) {
     struct rig rig;
     struct note note;
