@@ -212,6 +212,21 @@ size_t session_output(struct session *session, uint8_t *space, size_t space_byte
 
 /* --- time ----------------------------------------------------------------------------------------------- */
 
+static void put_ping(struct session *session) {
+    struct shard *shard = session->shard;
+    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    session->pinged = true;
+    session_put(session, out, frame_write_ping(out, FRAME_PING, shard->utc_ms));
+    stats_add(shard->stats->pings, 1);
+}
+
+/* It is the switch that does not read, so the silence says nothing about the peer; and the peer, whose own
+ * ping lies unread, has to hear something. One that is gone lets the kernel's time run out over what is not
+ * acknowledged to it; one that takes nothing leaves it here. */
+static bool is_kept_waiting(const struct session *session) {
+    return session->paused && session->control_bytes == 0;
+}
+
 void session_check_time(struct session *session) {
     struct shard *shard = session->shard;
     uint64_t silent_ms = shard->now_ms - session->heard_ms;
@@ -222,12 +237,12 @@ void session_check_time(struct session *session) {
             session_close(session, CLOSE_HANDSHAKE_TIMEOUT);
         return;
     }
-    if (silent_ms >= shard->config.idle_s * 1000) {
+    if (silent_ms >= shard->config.ping_s * 1000 && is_kept_waiting(session)) {
+        put_ping(session);
+        session->heard_ms = shard->now_ms;
+    } else if (silent_ms >= shard->config.idle_s * 1000) {
         session_close(session, CLOSE_IDLE);
     } else if (silent_ms >= shard->config.ping_s * 1000 && !session->pinged) {
-        uint8_t out[FRAME_SMALL_BYTES_MAX];
-        session->pinged = true;
-        session_put(session, out, frame_write_ping(out, FRAME_PING, shard->utc_ms));
-        stats_add(shard->stats->pings, 1);
+        put_ping(session);
     }
 }

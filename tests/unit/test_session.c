@@ -311,6 +311,43 @@ Test(session, silence_is_pinged_and_then_closed) {
     expect_closed(CLOSE_IDLE, 0);
 }
 
+/* A session that had its share sees its pings unread: both ends would take each other for dead, connect again
+ * and send everything again, for ever. */
+Test(session, who_is_not_read_is_pinged_and_not_taken_for_dead) {
+    uint8_t frames[2000];
+    size_t bytes = 0;
+    log_in(1);
+    shard->config.session_bytes_per_s = 1;
+    while (bytes < 1000) /* a thousand seconds' worth */
+        bytes += frame_write_ping(frames + bytes, FRAME_PONG, 1);
+    say_record(frames, bytes);
+    say_record(frames, bytes);
+    cr_assert(world.conns[0][talk.slot].paused);
+    talk.out_bytes = 0;
+    for (uint64_t s = 0; s < shard->config.idle_s * 3; s++) {
+        for (int i = 0; i < 20; i++)
+            turn(50);
+        listen_to();
+    }
+    cr_assert_geq(stats_get(world.stats[0].pings), 3);
+    cr_assert_gt(talk.out_bytes, 0);
+    cr_assert_eq(closed_in_all(), 0);
+}
+
+Test(session, who_is_not_read_and_takes_nothing_is_closed) {
+    uint8_t frames[2000];
+    size_t bytes = 0;
+    log_in(1);
+    shard->config.session_bytes_per_s = 1;
+    while (bytes < 1000)
+        bytes += frame_write_ping(frames + bytes, FRAME_PONG, 1);
+    say_record(frames, bytes);
+    say_record(frames, bytes);
+    for (uint64_t s = 0; s < shard->config.idle_s * 60; s++)
+        turn(50);
+    expect_closed(CLOSE_IDLE, 0);
+}
+
 Test(session, pings_of_a_peer_that_does_not_read_are_bounded) {
     uint8_t out[FRAME_SMALL_BYTES_MAX + RECORD_LENGTH_BYTES];
     log_in(1);
