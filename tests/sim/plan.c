@@ -3,6 +3,7 @@
 #include "tests/sim/sim.h"
 
 #define WINDOW_MIN 4       /* items */
+#define QUEUE_SMALL_MAX 60 /* messages */
 #define CALM_PART 60       /* of a thousand seeds, so many are calm */
 #define ENCRYPTED_PART 150 /* and so many encrypted */
 #define MIB (UINT64_C(1) << 20)
@@ -45,7 +46,7 @@ static void draw_limits(struct plan *plan) {
     config->buffer_bytes = scaled(64, 16384);
     config->map_bytes = sim_chance(300) ? MIB * (1 + plan->payload_bytes / 400) : 64 * MIB;
     config->map_reserve_percent = between(1, 50);
-    config->queue_messages_max = sim_chance(150) ? between(5, 60) : config->queue_messages_max;
+    config->queue_messages_max = sim_chance(150) ? between(5, QUEUE_SMALL_MAX) : config->queue_messages_max;
     config->expiry_sweep_s = scaled(1, 60);
     config->clock_jump_ms = between(1000, 60000);
     config->store_environments = plan->stores;
@@ -80,14 +81,16 @@ static void draw_faults(struct plan *plan) {
 }
 
 /* Drawn last, and seldom: what seeds told before there were these limits, most of them tell still. Slow, but
- * not so slow that nobody's resending ever ends. */
+ * not so slow that nobody's resending ever ends: what a small queue refuses comes again and again. */
 static void draw_rates(struct plan *plan) {
     struct config *config = &plan->config;
-    uint64_t some_bytes = 20000 + 20 * plan->payload_bytes;
+    bool small_queues = config->queue_messages_max <= QUEUE_SMALL_MAX;
+    uint64_t some_bytes = (20000 + 20 * plan->payload_bytes) * (small_queues ? 10 : 1);
+    uint64_t some_messages = small_queues ? 40 : 2;
     if (!sim_chance(120))
         return;
-    config->session_messages_per_s = sim_chance(500) ? between(2, 200) : 0;
-    config->account_messages_per_s = sim_chance(300) ? between(2, 200) : 0;
+    config->session_messages_per_s = sim_chance(500) ? between(some_messages, 200) : 0;
+    config->account_messages_per_s = sim_chance(300) ? between(some_messages, 200) : 0;
     config->session_bytes_per_s = sim_chance(300) ? some_bytes : 0;
     config->account_bytes_per_s = sim_chance(300) ? 3 * some_bytes : 0;
     config->unticked_bytes_max = sim_chance(500) ? 65536 : config->unticked_bytes_max;
