@@ -118,11 +118,11 @@ void outbox_push_message(struct shard *shard, struct device *device, struct mess
     enum refusal refusal = REFUSAL_NONE;
     struct outbox_item *item = NULL;
     if (!memory && !queue_has_room(shard, &device->outbox))
-        refusal = REFUSAL_QUEUE_BYTES;
+        outbox_wait_full(shard, device, refusal = REFUSAL_QUEUE_BYTES);
     else if (!memory && !outbox_store_takes(shard, device))
         refusal = outbox_put_refusal(shard, device);
     else if (!memory && outbox_full_ms(shard, device))
-        refusal = REFUSAL_QUEUE_FULL;
+        refusal = device->outbox.full_refusal;
     else if (!(item = outbox_item_take(shard)))
         refusal = REFUSAL_LIMIT;
     if (refusal != REFUSAL_NONE || !item) {

@@ -75,6 +75,7 @@ struct outbox {
     uint64_t full_until_ms;            /* and not one new message before */
     uint32_t full_wait_ms;             /* time from one such message to the next; 0: the queue is not full */
     uint8_t put_refusal;               /* why the last put that failed did: enum refusal */
+    uint8_t full_refusal;              /* what the queue was full of */
     uint32_t putting;                  /* puts out */
     uint32_t put_generation;           /* theirs */
     uint32_t unsettled_count;
@@ -150,6 +151,8 @@ bool outbox_store_takes(const struct shard *shard, const struct device *device);
 enum refusal outbox_put_refusal(const struct shard *shard, const struct device *device);
 /* How long new messages are refused because the queue was full; 0: one may be tried. */
 uint32_t outbox_full_ms(const struct shard *shard, const struct device *device);
+/* It is full, in messages or in bytes. */
+void outbox_wait_full(struct shard *shard, struct device *device, enum refusal refusal);
 void outbox_try_full(struct shard *shard, struct device *device);
 /* True for a copy of what another device of the same account sent: nobody waits for its ticks. */
 bool outbox_is_copy(const struct device *device, const struct message_id *id);

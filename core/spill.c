@@ -45,6 +45,14 @@ static void wait_for_full(const struct shard *shard, struct outbox *outbox, uint
     outbox->full_until_ms = shard->now_ms + outbox->full_wait_ms;
 }
 
+void outbox_wait_full(struct shard *shard, struct device *device, enum refusal refusal) {
+    struct outbox *outbox = &device->outbox;
+    outbox->full_refusal = (uint8_t)refusal;
+    shard->queue_full_retry_ms = shard->now_ms + STORE_RETRY_MS;
+    if (!outbox_full_ms(shard, device))
+        wait_for_full(shard, outbox, outbox->full_wait_ms ? outbox->full_wait_ms * 2 : STORE_RETRY_MS);
+}
+
 void outbox_try_full(struct shard *shard, struct device *device) {
     if (device->outbox.full_wait_ms)
         wait_for_full(shard, &device->outbox, device->outbox.full_wait_ms * 2);
@@ -204,10 +212,10 @@ static void put_refused(struct shard *shard, struct device *device, struct outbo
         outbox->failed_from = item->seq;
     outbox->put_refusal =
         full ? REFUSAL_QUEUE_FULL : shard->put_refusal[switch_environment(shard, device->account->number)];
-    if (full)
-        outbox->full_retry_ms = shard->queue_full_retry_ms = shard->now_ms + STORE_RETRY_MS;
-    if (full && !outbox->full_wait_ms)
-        wait_for_full(shard, outbox, STORE_RETRY_MS);
+    if (full) {
+        outbox->full_retry_ms = shard->now_ms + STORE_RETRY_MS;
+        outbox_wait_full(shard, device, REFUSAL_QUEUE_FULL);
+    }
     stats_add(shard->stats->put_failures, 1);
     if (item->flags & ITEM_ACKED) {
         put_acked(shard, device, item, false);
