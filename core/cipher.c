@@ -4,7 +4,6 @@
 #include <sodium.h>
 #include <string.h>
 
-#include "core/aesgcm.h"
 #include "core/bytes.h"
 #include "core/must.h"
 #include "core/noise.h"
@@ -16,7 +15,6 @@ _Static_assert(sizeof(crypto_aead_aes256gcm_state) <= sizeof(((struct noise_ciph
 _Static_assert(_Alignof(crypto_aead_aes256gcm_state) <= 16, "alignment of AES keys");
 
 int noise_init(void) {
-    aesgcm_init();
     return sodium_init() < 0 ? -ENOSYS : 0;
 }
 
@@ -53,19 +51,12 @@ static void write_nonce(const struct noise_cipher_state *state, uint64_t number,
         bytes_put64(out + 4, number);
 }
 
-/* Records have no associated data. */
-static bool is_for_aesgcm(const struct noise_cipher_state *state, size_t data_bytes) {
-    return state->cipher == NOISE_AESGCM && data_bytes == 0 && aesgcm_available();
-}
-
 /* Detached, so that sealing in place needs no room but the tag's. */
 void noise_cipher_encrypt(struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
                           size_t data_bytes, uint8_t *text, size_t text_bytes) {
     uint8_t nonce[NONCE_BYTES];
     write_nonce(state, number, nonce);
-    if (is_for_aesgcm(state, data_bytes))
-        aesgcm_seal(state->key, nonce, text, text_bytes, text);
-    else if (state->cipher == NOISE_AESGCM)
+    if (state->cipher == NOISE_AESGCM)
         crypto_aead_aes256gcm_encrypt_detached_afternm(text, text + text_bytes, NULL, text, text_bytes, data,
                                                        data_bytes, NULL, nonce, aes_of(state));
     else
@@ -80,8 +71,6 @@ int noise_cipher_decrypt(struct noise_cipher_state *state, uint64_t number, cons
         return -EBADMSG;
     size_t text_bytes = sealed_bytes - NOISE_TAG_BYTES;
     write_nonce(state, number, nonce);
-    if (is_for_aesgcm(state, data_bytes))
-        return aesgcm_open(state->key, nonce, sealed, text_bytes);
     int result;
     if (state->cipher == NOISE_AESGCM)
         result = crypto_aead_aes256gcm_decrypt_detached_afternm(

@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "core/network.h"
-#include "core/noise.h"
 #include "core/port.h"
 #include "tools/ternd/command.h"
 #include "tools/ternd/reload.h"
@@ -165,7 +164,7 @@ int daemon_open(struct daemon *daemon, const struct options *options, const stru
     ret_error[0] = '\0';
     daemon->config = malloc(sizeof(*config));
     daemon->current = malloc(sizeof(*config));
-    int error = daemon->config && daemon->current && noise_init() == 0 ? 0 : -ENOMEM;
+    int error = daemon->config && daemon->current && sodium_init() >= 0 ? 0 : -ENOMEM;
     if (error == 0) {
         *daemon->config = *daemon->current = *config;
         error = open_all(daemon, ret_error, error_bytes);
