@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "bench/end.h"
+#include "bench/micro_route.h"
 #include "bench/pairs.h"
 #include "bench/process.h"
 #include "core/lane.h"
@@ -105,6 +106,7 @@ static const struct step {
     {"frame_parse", frame_parse},     {"seal", seal},
     {"seal_and_open", seal_and_open}, {"seal_and_open_chacha", seal_and_open_chacha},
     {"lane_hop", lane_hop},           {"timer", timer},
+    {"route", micro_route},
 };
 #define STEPS (sizeof(steps) / sizeof(steps[0]))
 
