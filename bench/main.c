@@ -24,6 +24,7 @@ static const struct command commands[] = {
     {"floor", floor_run, "the same on a bare relay: the least any TCP relay must do"},
     {"ratio", ratio_run, "the switch and the floor in turn, and the ratio"},
     {"peers", peers_run, "the switch and other servers in turn, as far as they are installed"},
+    {"crossing", crossing_run, "two shards with all traffic crossing, and one shard, in turn"},
     {"receipts", receipts_run, "the receipt pipeline across two shards"},
     {"offline", offline_run, "messages to devices that are away: enqueued, then drained"},
     {"reconnect", reconnect_run, "all devices come back at once"},

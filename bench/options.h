@@ -38,8 +38,9 @@ struct options {
     double rate;
     uint32_t idle_s; /* not of the command line: connections stay idle for so long before the load */
     const char *const *switch_under; /* not of the command line: the command the own switch is run under */
-    bool is_offline; /* not of the command line: the second of each pair is away while the first sends */
-    bool is_storm;   /* not of the command line: all devices leave and come back before the load */
+    bool is_offline;  /* not of the command line: the second of each pair is away while the first sends */
+    bool is_crossing; /* not of the command line: pairs have their ends on different shards, of two */
+    bool is_storm;    /* not of the command line: all devices leave and come back before the load */
 };
 
 /* groups: of enum options_group. doc: the command in a sentence. defaults: what stays where the command line

@@ -7,73 +7,39 @@
 #include "bench/floor.h"
 #include "bench/pairs.h"
 #include "bench/peers.h"
+#include "bench/side.h"
 #include "bench/trial.h"
 
 #define PEERS_MAX 8
 #define HALF_WINDOW 64 /* wide enough not to be in the way of the rate */
+#define SHARDS_CROSSED "2"
 
-/* Of one server under one window: what a comparison takes of it. */
-struct side {
-    double messages_per_s, cpu_us, server_cpu, load_cpu, p99_us, to_disk_percent;
-};
-
-static int measure(const struct server_kind *kind, const struct options *options, const struct pins *pins,
-                   struct side *ret_side) {
-    static struct trial trial; /* three histograms and more: too large for a stack */
-    int status = trial_run(&trial, kind, options, pins);
-    if (status)
-        return status;
-    *ret_side = (struct side){
-        .messages_per_s = trial_messages_per_s(&trial),
-        .cpu_us = trial_cpu_us(&trial),
-        .server_cpu = trial_server_cpu(&trial),
-        .load_cpu = trial_load_cpu(&trial),
-        .to_disk_percent =
-            trial.messages_accepted > 0 ? 100 * trial.messages_spilled / trial.messages_accepted : 0,
-        .p99_us = (double)histogram_percentile(&trial.tally.to_delivered, 99) / 1e3,
-    };
-    return 0;
-}
-
-static void add_side(struct figures *figures, const char *part, const char *name, const struct side *side) {
-    figures_plot(figures, side->messages_per_s, "messages/s", "%s.%s_messages_per_s", part, name);
-    figures_add(figures, side->cpu_us, "us", "%s.%s_cpu_us_per_message", part, name);
-    figures_add(figures, side->server_cpu, "% of a core", "%s.%s_server_cpu", part, name);
-    figures_add(figures, side->load_cpu, "% of a core", "%s.%s_load_cpu", part, name);
-}
-
-/* A, then B: both in the same minute, with everything else the same. part: what the figures are filed
- * under. */
-static int compare(const struct server_kind *own_kind, const struct server_kind *kind, const char *part,
-                   const struct options *options, const struct pins *pins, struct figures *figures) {
-    struct side own, other;
-    int status = measure(own_kind, options, pins, &own);
-    if (!status)
-        status = measure(kind, options, pins, &other);
-    if (status)
-        return status;
-    add_side(figures, part, "switch", &own);
-    add_side(figures, part, kind->ratio, &other);
-    figures_add(figures, own.messages_per_s / other.messages_per_s, "", "%s.ratio_%s", part, kind->ratio);
-    figures_add(figures, other.cpu_us / own.cpu_us, "", "%s.ratio_%s_cpu", part, kind->ratio);
-    return 0;
-}
-
-/* Both at half of what the switch did at its limit, each message at its time. */
+/* Both at half of what the encrypted switch did at its limit under the narrowest window, each message at its
+ * time: messages that come one by one are not gathered as those of a wide window are, so the limit of a wide
+ * window is more than twice what such a load can reach. */
 static int compare_half(const struct options *asked, const struct pins *pins, struct figures *figures) {
-    const struct figure *limit = figures_find(figures, "encrypted_w8.switch_messages_per_s");
     struct options options = *asked;
     struct side own, floor;
+    char name[FIGURE_NAME_BYTES];
+    uint32_t narrowest = asked->windows[0];
+    for (uint32_t i = 1; i < asked->window_count; i++)
+        narrowest = asked->windows[i] < narrowest ? asked->windows[i] : narrowest;
+    snprintf(name, sizeof(name), "encrypted_w%u.switch_messages_per_s", narrowest);
+    const struct figure *limit = figures_find(figures, name);
     if (!limit)
         return 0;
     options.window = HALF_WINDOW;
     options.rate = limit->value / 2;
-    int status = measure(&server_tern, &options, pins, &own);
+    int status = side_measure(&server_tern, &options, pins, &own);
     if (!status)
-        status = measure(&server_floor, &options, pins, &floor);
+        status = side_measure(&server_floor, &options, pins, &floor);
     if (status)
         return status;
     figures_add(figures, options.rate, "messages/s", "half.offered_per_s");
+    side_add(figures, "half", "switch", &own);
+    side_add(figures, "half", "floor", &floor);
+    figures_add(figures, own.p50_us, "us", "half.switch_p50_us");
+    figures_add(figures, floor.p50_us, "us", "half.floor_p50_us");
     figures_add(figures, own.p99_us, "us", "half.switch_p99_us");
     figures_add(figures, floor.p99_us, "us", "half.floor_p99_us");
     figures_add(figures, own.p99_us / floor.p99_us, "", "half.ratio_floor_p99");
@@ -117,10 +83,75 @@ int ratio_run(int count, char **arguments) {
             snprintf(part, sizeof(part), "%s_w%u", kind->plaintext ? "plaintext" : "encrypted",
                      options.window);
             if (!options.plaintext || kind->plaintext)
-                status = compare(kind, &server_floor, part, &options, &pins, &figures);
+                status = side_compare(kind, &server_floor, part, &options, &pins, &figures);
         }
         if (!status)
             status = compare_half(&options, &pins, &figures);
+        if (!status)
+            report_add(&report, &figures, true);
+    }
+    report.is_complete = status == EXIT_COMPLETE;
+    int error = report_close(&report, options.json, options.plot);
+    return status ? status : error ? EXIT_MISSING : EXIT_COMPLETE;
+}
+
+/* --- crossing ------------------------------------------------------------------------------------------- */
+
+/* One shard, then two with every message and every receipt going from one to the other. */
+static int run_crossing(const struct options *asked, const struct pins *pins, struct figures *figures) {
+    struct options options = *asked;
+    struct side one, two;
+    char part[32];
+    snprintf(part, sizeof(part), "w%u", options.window);
+    options.switch_shards = "1";
+    int status = side_measure(&server_tern, &options, pins, &one);
+    options.switch_shards = SHARDS_CROSSED;
+    options.is_crossing = true;
+    if (!status)
+        status = side_measure(&server_tern, &options, pins, &two);
+    if (status)
+        return status;
+    side_add(figures, part, "one_shard", &one);
+    side_add(figures, part, "two_shards", &two);
+    figures_add(figures, two.notes, "", "%s.two_shards_notes_per_message", part);
+    figures_add(figures, two.cpu_us / one.cpu_us, "", "%s.ratio_crossing", part);
+    return 0;
+}
+
+int crossing_run(int count, char **arguments) {
+    static struct figures figures;
+    struct options options = pairs_defaults();
+    options.repeat = 5;
+    options.seconds = 2;
+    options_parse(
+        &options, OPTIONS_FRAME | OPTIONS_LOAD | OPTIONS_WINDOWS | OPTIONS_SWITCH,
+        "A switch of one shard and one of two in turn, where the two devices of each pair are at home on "
+        "different shards, so that every message and every receipt crosses. ratio_crossing is that of the "
+        "processor time the switch takes for a message. Both shards share one core where there are fewer "
+        "than three.",
+        count, arguments);
+    struct report report;
+    struct pins pins;
+    if (pins_choose(&pins, 2, options.server_cores, options.load_cores) < 0 ||
+        (!pins.is_pinned && pins_choose(&pins, 1, options.server_cores, options.load_cores) < 0))
+        return EXIT_USAGE;
+    report_open(&report, "crossing", count, arguments);
+    pairs_settings(&report, &options, &pins);
+    cJSON_ReplaceItemInObject(report.settings, "switch_shards", cJSON_CreateString("1, " SHARDS_CROSSED));
+    cJSON_AddStringToObject(report.settings, "switch", server_tern.settings);
+    snprintf(
+        report.title, sizeof(report.title),
+        "two shards / one: %u pairs, both ways, %u bytes, %u s each, %u runs; switch on core %s, load on %s",
+        options.pairs, options.size_bytes, options.seconds, options.repeat,
+        pins.is_pinned ? pins.server_text : "any", pins.is_pinned ? pins.load_text : "any");
+    trial_catch_signals();
+    int status = EXIT_COMPLETE;
+    for (uint32_t i = 0; i < options.repeat && !status; i++) {
+        figures.count = 0;
+        for (uint32_t j = 0; j < options.window_count && !status; j++) {
+            options.window = options.windows[j];
+            status = run_crossing(&options, &pins, &figures);
+        }
         if (!status)
             report_add(&report, &figures, true);
     }
@@ -176,7 +207,7 @@ static int run_peers(const struct options *asked, const struct pins *pins,
             char part[32];
             options.window = asked->windows[j];
             snprintf(part, sizeof(part), "%s_w%u", chosen[i]->ratio, options.window);
-            status = compare(&server_tern, chosen[i], part, &options, pins, &figures);
+            status = side_compare(&server_tern, chosen[i], part, &options, pins, &figures);
         }
         if (status) /* one that fails does not take the others' figures with it */
             report_note(report, "%s did not complete window %u: no figure", chosen[i]->name, options.window);

@@ -9,6 +9,7 @@
 
 #include "bench/progress.h"
 #include "bench/wire_tern.h"
+#include "core/account.h"
 
 bool server_is_switch(const struct server *server) {
     return server->kind->wire == &wire_tern;
@@ -84,10 +85,25 @@ static int set_address(const struct admin_switch *found, struct load *load) {
     return -ECONNREFUSED;
 }
 
+/* Whose the account is to be: the next end's without one; where pairs have to cross, the next first one's of
+ * a pair if it is at home on shard 0, the next second one's if on shard 1. NULL: nobody's, that side is
+ * full.
+ */
+static struct end *owner_of(const struct server *server, uint64_t account, uint32_t filled[2],
+                            struct worker *workers, uint32_t ends) {
+    uint32_t side =
+        server->setup.is_crossing ? (uint32_t)(account_hash(account) % 2) : (filled[0] + filled[1]) % 2;
+    uint32_t index = 2 * filled[side] + side;
+    if (index >= ends)
+        return NULL;
+    filled[side]++;
+    return end_at(workers, index);
+}
+
 static int add_accounts(struct server *server, struct load *load, struct worker *workers, uint32_t count) {
-    uint32_t wanted = 0;
+    uint32_t ends = 0, filled[2] = {0};
     for (uint32_t i = 0; i < count; i++)
-        wanted += workers[i].end_count;
+        ends += workers[i].end_count;
     uint32_t name = 0;
     if (getrandom(&name, sizeof(name), 0) < 0)
         return -errno;
@@ -95,15 +111,17 @@ static int add_accounts(struct server *server, struct load *load, struct worker 
     struct admin_account *accounts = calloc(ADMIN_ACCOUNTS_MAX, sizeof(*accounts));
     struct admin_switch found = {0};
     int error = accounts ? 0 : -ENOMEM;
-    while (!error && server->accounts < wanted) {
-        uint32_t left = wanted - server->accounts;
+    while (!error && filled[0] + filled[1] < ends) {
+        uint32_t left = ends - filled[0] - filled[1];
         uint32_t batch = left < ADMIN_ACCOUNTS_MAX ? left : ADMIN_ACCOUNTS_MAX;
-        progress_show(false, "adding accounts: %u of %u", server->accounts, wanted);
+        progress_show(false, "adding accounts: %u of %u", filled[0] + filled[1], ends);
         char prefix[SERVER_PREFIX_BYTES + 16]; /* the switch counts from 1 within a request */
-        snprintf(prefix, sizeof(prefix), "%s%u-", server->prefix, server->accounts / ADMIN_ACCOUNTS_MAX);
+        snprintf(prefix, sizeof(prefix), "%s%u-", server->prefix, server->accounts);
         error = admin_accounts_add(&server->admin, prefix, batch, accounts, &found);
         for (uint32_t i = 0; !error && i < batch; i++) {
-            struct end *end = end_at(workers, server->accounts + i);
+            struct end *end = owner_of(server, accounts[i].account, filled, workers, ends);
+            if (!end)
+                continue;
             end->account = accounts[i].account;
             memcpy(end->code, accounts[i].code, FRAME_CODE_BYTES);
         }

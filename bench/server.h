@@ -26,6 +26,7 @@ struct server_setup {
     const char *shards;         /* of one's own switch; NULL: one */
     const char *const *options; /* further ones of ternd, NULL at the end; or NULL */
     const char *const *under;   /* as of struct own_switch_setup */
+    bool is_crossing;           /* the ends of each pair are at home on different shards, of two */
 };
 
 struct server {

@@ -429,6 +429,7 @@ static int run(struct running *running) {
         .shards = options->switch_shards,
         .options = options->switch_option_count ? options->switch_options : NULL,
         .under = options->switch_under,
+        .is_crossing = options->is_crossing,
     };
     int status = raise_descriptors(options);
     if (!status && server_open(&running->server, trial->kind, &setup, &trial->load) < 0)

@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from harness import Process, check, main, test, until
+from harness import RELEASE, Process, check, main, test, until
 
 
 def bench(world, switch, *arguments):
@@ -46,6 +46,37 @@ def a_switch_that_dies_makes_it_fail(world):
     switch.kill()
     check(running.wait(60) != 0, "ternbench ended with 0 though the switch was killed: %s", running.out())
     check(running.err().strip(), "it does not say why")
+
+
+def figures(world, switch_build, *arguments):
+    """The medians of a command that starts what it needs itself."""
+    path = world.file("result.json")
+    command = [os.path.join(switch_build, "ternbench"), *arguments, "--json", path]
+    Process(world, "ternbench", command).expect_code(0, 120)
+    with open(path, encoding="utf-8") as file:
+        result = json.load(file)
+    check(result["complete"], "it is not complete: %s", result)
+    for name in ("name", "command", "machine", "versions", "settings", "runs"):
+        check(result.get(name), "%s is missing in %s", name, result)
+    return result["median"]
+
+
+@test(build="release")
+def every_message_of_crossing_crosses(world):
+    found = figures(
+        world, RELEASE, "crossing", "--pairs", "50", "--windows", "8", "--seconds", "1", "--repeat", "1"
+    )["w8"]
+    # A message that crosses is a note, and another when its memory comes home; one that does not cross is none.
+    notes = found["two_shards_notes_per_message"]
+    check(notes > 1.8, "%g notes a message", notes)
+    check(found["ratio_crossing"] > 0, "no ratio in %s", found)
+
+
+@test(build="release")
+def micro_runs_every_step(world):
+    found = figures(world, RELEASE, "micro", "--messages", "1000")
+    for step in ("frame_parse", "seal", "seal_and_open", "lane_hop", "route", "timer"):
+        check(found.get(step + "_ns", 0) > 0, "no %s in %s", step, found)
 
 
 main("ternd", "ternctl", "ternbench")
