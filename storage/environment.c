@@ -62,12 +62,21 @@ static int find_queues(struct environment *environment) {
     return error == -ENOENT ? 0 : error;
 }
 
+static void say_damaged(const char *folder, char *ret_error, size_t error_bytes) {
+    snprintf(ret_error, error_bytes,
+             "%s is damaged: `ternctl store check FOLDER` says where, `ternctl store salvage` recovers the "
+             "rest",
+             folder);
+}
+
 int environment_open(struct environment *environment, const char *folder, char *ret_error,
                      size_t error_bytes) {
     const struct store_setup *setup = &environment->store->setup;
     int error = map_open(folder, setup->config->map_bytes, setup->shards + READERS_SPARE, &environment->map);
     if (error == -EPROTO)
         snprintf(ret_error, error_bytes, "%s was written by another version of LMDB", folder);
+    else if (error == -EUCLEAN)
+        say_damaged(folder, ret_error, error_bytes);
     else if (error)
         snprintf(ret_error, error_bytes, "%s can't be opened: %s", folder, strerror(-error));
     if (error)
@@ -100,7 +109,10 @@ err_after_map:
     map_close(environment->map);
     environment->map = NULL;
     counts_fini(&environment->counts);
-    snprintf(ret_error, error_bytes, "%s can't be read: %s", folder, strerror(-error));
+    if (error == -EUCLEAN)
+        say_damaged(folder, ret_error, error_bytes);
+    else
+        snprintf(ret_error, error_bytes, "%s can't be read: %s", folder, strerror(-error));
     return error;
 }
 

@@ -160,6 +160,9 @@ static int take_key(struct store *store, bool is_new, char *ret_error, size_t er
                  "%s/server.key is missing, but the store is not new: restore the file", store->folder);
     else if (error == -EPERM)
         snprintf(ret_error, error_bytes, "%s/server.key can be read by others: chmod 600 it", store->folder);
+    else if (error == -EUCLEAN)
+        snprintf(ret_error, error_bytes, "%s/server.key is not the %d bytes of a key: restore the file",
+                 store->folder, KEY_BYTES);
     else if (error)
         snprintf(ret_error, error_bytes, "%s/server.key: %s", store->folder, strerror(-error));
     if (error)

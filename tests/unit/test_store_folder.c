@@ -26,6 +26,11 @@ Test(store_folder, key_is_made_once_and_private) {
     cr_assert_eq(rig_try_open(&rig), -EPERM);
     cr_assert_not_null(strstr(rig.error, "chmod"));
     rig_close(&rig);
+    cr_assert_eq(chmod(path, 0600), 0);
+    cr_assert_eq(truncate(path, 31), 0);
+    cr_assert_eq(rig_try_open(&rig), -EUCLEAN);
+    cr_assert_not_null(strstr(rig.error, "is not the 32 bytes of a key"), "%s", rig.error);
+    rig_close(&rig);
     cr_assert_eq(unlink(path), 0);
     cr_assert_eq(rig_try_open(&rig), -ENOENT, "a store without its key gets no new one");
     rig_close(&rig);
@@ -113,6 +118,24 @@ Test(store_folder, damaged_entry_is_not_served_and_the_others_are) {
     cr_assert_eq(view.seq, 2);
     cr_assert_eq(drain_read(rig.store, 0, 5, 1, 3, &view), 0);
     drain_read_end(rig.store, 0);
+    rig_close(&rig);
+    rig_remove(&rig);
+}
+
+Test(store_folder, file_that_is_none_of_lmdbs_is_refused_with_a_sentence) {
+    struct rig rig;
+    char path[128];
+    uint8_t garbage[8192];
+    rig_make(&rig);
+    rig_open(&rig);
+    rig_close(&rig);
+    memset(garbage, 0xa5, sizeof(garbage));
+    snprintf(path, sizeof(path), "%s/env-0/data.mdb", rig.folder);
+    int fd = open(path, O_RDWR);
+    cr_assert_eq(pwrite(fd, garbage, sizeof(garbage), 0), sizeof(garbage));
+    close(fd);
+    cr_assert_eq(rig_try_open(&rig), -EUCLEAN);
+    cr_assert_not_null(strstr(rig.error, "store salvage"), "%s", rig.error);
     rig_close(&rig);
     rig_remove(&rig);
 }

@@ -118,6 +118,8 @@ Test(caller, nothing_there_says_so) {
     expect(-ENOENT, caller_open(&caller, fake.path, TIMEOUT_MS), "there is no admin socket at /tmp/");
     expect(-ENOTDIR, caller_open(&caller, "/etc/passwd/admin.sock", TIMEOUT_MS),
            "there is no admin socket at");
+    expect(-ECONNREFUSED, caller_open(&caller, "/etc/passwd", TIMEOUT_MS), "/etc/passwd is no admin socket");
+    expect(-EINVAL, caller_open(&caller, "", TIMEOUT_MS), "path is empty");
     finish();
 }
 

@@ -57,6 +57,8 @@ static int fail_connect(struct caller *caller, int error, const char *path) {
     case ENOTDIR:
         return fail(caller, -error, "no switch runs: there is no admin socket at %s", path);
     case ECONNREFUSED:
+        if (stat(path, &status) == 0 && !S_ISSOCK(status.st_mode))
+            return fail(caller, -error, "%s is no admin socket", path);
         return fail(caller, -error, "no switch runs: nobody listens at %s any more", path);
     case EAGAIN:
         return fail(caller, -error, "the switch at %s is there but takes no connection", path);
@@ -79,6 +81,8 @@ static int fail_connect(struct caller *caller, int error, const char *path) {
 int caller_open(struct caller *caller, const char *path, uint32_t timeout_ms) {
     *caller = (struct caller){.fd = -1};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (!*path)
+        return fail(caller, -EINVAL, "the admin socket's path is empty");
     if (strlen(path) >= sizeof(address.sun_path))
         return fail(caller, -ENAMETOOLONG, "the admin socket's path is longer than %zu bytes: %s",
                     sizeof(address.sun_path) - 1, path);
