@@ -119,6 +119,15 @@ def a_file_that_was_rotated_or_emptied_is_not_cut(world):
 
 
 @test
+def what_is_no_file_is_not_written_to(world):
+    bob = world.linked(world.switch(), "bob")
+    path = os.path.join(world.folder, "pipe")
+    os.mkfifo(path)
+    process = bob.run("listen", "--output", path, code=1)
+    check("it has to be a regular file" in process.err(), "says: %s", process.err())
+
+
+@test
 def a_new_file_that_got_the_inode_of_an_old_one_is_not_cut(world):
     switch = world.switch()
     alice, bob = world.linked(switch, "alice", "bob")

@@ -299,7 +299,8 @@ static int step_file(struct listener *listener, int timeout_ms) {
 static int open_file(struct listener *listener) {
     int error = file_open(&listener->file, listener->options->output, client_state(listener->client));
     if (error) {
-        fprintf(stderr, "tern: %s: %s\n", listener->options->output, strerror(-error));
+        fprintf(stderr, "tern: %s: %s\n", listener->options->output,
+                error == -EINVAL ? "it has to be a regular file" : strerror(-error));
         return EXIT_FAILED;
     }
     listener->has_file = true;
