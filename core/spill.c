@@ -201,6 +201,19 @@ static void refuse_item(struct shard *shard, struct device *device, struct outbo
     message_let_go(shard, message);
 }
 
+/* The first of what waits in memory behind an unsent put that is refused; NULL: nothing does. It is one run at
+ * the tail: a spill takes all that is unstored, so behind that put lie others, which will be refused by
+ * themselves, and only then what came while the store took nothing, or was there when a session left. So none
+ * of the puts is looked at, however many are out. */
+static struct outbox_item *first_behind(const struct outbox *outbox, const struct outbox_item *refused) {
+    struct outbox_item *item = outbox->tail;
+    if (item == refused || item->seq)
+        return NULL;
+    while (item->prev != refused && item->prev->seq == 0)
+        item = item->prev;
+    return item;
+}
+
 /* What the device may have already goes on in memory; the sender of what it has not gets to know, and sends
  * it again; what waits in memory behind that must not overtake it, so it is refused, too. Receipts can't be
  * refused: they wait in memory. Where it is the queue that is full, the sender of what the device may have is
@@ -229,11 +242,11 @@ static void put_refused(struct shard *shard, struct device *device, struct outbo
             message_refuse(shard, item->message, REFUSAL_QUEUE_FULL, outbox_full_ms(shard, device));
         return;
     }
-    struct outbox_item *next = item->next;
+    struct outbox_item *next = first_behind(outbox, item);
     refuse_item(shard, device, item);
     while ((item = next)) {
         next = item->next;
-        if (item->seq || item->receipt)
+        if (item->receipt)
             continue;
         outbox_age_unlink(shard, item);
         refuse_item(shard, device, item);
