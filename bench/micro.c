@@ -13,7 +13,7 @@
 #include "core/lane.h"
 #include "core/must.h"
 #include "core/record.h"
-#include "io/timer.h"
+#include "core/timer.h"
 
 #define ROUNDS 200000u
 #define ROUNDS_COUNTED 2000u /* under valgrind: the difference of this many and twice as many */

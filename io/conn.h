@@ -16,9 +16,9 @@
 
 #include "core/msg.h"
 #include "core/reason.h"
+#include "core/timer.h"
 #include "io/address.h"
 #include "io/ring.h"
-#include "io/timer.h"
 
 struct loop;
 struct session_move;

@@ -10,11 +10,11 @@
 #include "core/port.h"
 #include "core/shard.h"
 #include "core/stats.h"
+#include "core/timer.h"
 #include "io/bufring.h"
 #include "io/conn.h"
 #include "io/loop.h"
 #include "io/ring.h"
-#include "io/timer.h"
 
 #define LISTENERS_MAX (2 * CONFIG_LIST_MAX)
 #define SEND_BYTES 32768       /* what is gathered into one send */

@@ -1,7 +1,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 
-#include "io/timer.h"
+#include "core/timer.h"
 
 TestSuite(timer, .timeout = 20);
 

@@ -1,9 +1,9 @@
-/* io/timer.h: a timer wheel: many timers, most of them stopped before they are due; starting and stopping
+/* core/timer.h: a timer wheel: many timers, most of them stopped before they are due; starting and stopping
  * cost the same whatever their number.
  *
  * Threads: the shard's.  Memory: a timer is embedded in what it belongs to. */
-#ifndef TERN_IO_TIMER_H
-#define TERN_IO_TIMER_H
+#ifndef TERN_CORE_TIMER_H
+#define TERN_CORE_TIMER_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "io/timer.h"
+#include "core/timer.h"
 
 #include <stddef.h>
 
