@@ -120,9 +120,9 @@ static bool dawdle(struct foes *foes, struct foe *foe) {
         foe_leave(foes, foe, SLOW_BYTE_MS);
         return true;
     }
+    foe->again_ms = foes->now_ms + (foe->turns ? SLOW_BYTE_MS : foes_below(foes, SLOW_BYTE_MS));
     foe->turns++;
     foes->bytes++;
-    foe->again_ms = foes->now_ms + SLOW_BYTE_MS;
     return true;
 }
 

@@ -2,11 +2,11 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,7 +25,7 @@
 #define SAMPLE_MS 50
 #define REST_NS 1000000
 #define AWAIT_MS 20000
-#define NICE_LOWEST 19
+#define SETTLE_S 1 /* then what fills sockets and buckets at first is in them */
 
 static uint64_t clock_ms(void) {
     struct timespec now;
@@ -51,6 +51,14 @@ static bool reads(const struct foes *foes, const struct foe *foe) {
     return !foes->attack->reads || foes->attack->reads(foe);
 }
 
+/* splitmix64: a crowd does not act in step, whatever it does. */
+uint64_t foes_below(struct foes *foes, uint64_t limit) {
+    uint64_t x = foes->random += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return limit ? (x ^ (x >> 31)) % limit : 0;
+}
+
 /* --- one foe -------------------------------------------------------------------------------------------- */
 
 void foe_leave(struct foes *foes, struct foe *foe, uint64_t pause_ms) {
@@ -64,7 +72,7 @@ void foe_leave(struct foes *foes, struct foe *foe, uint64_t pause_ms) {
     if (foe->peer)
         peer_destroy(foe->peer);
     foe->peer = NULL;
-    foe->again_ms = foes->now_ms + pause_ms;
+    foe->again_ms = foes->now_ms + pause_ms / 2 + foes_below(foes, pause_ms);
 }
 
 static int create_peer(const struct foes *foes, struct foe *foe) {
@@ -91,7 +99,7 @@ static void come(struct foes *foes, struct foe *foe) {
                                .sin_addr.s_addr = htonl(FIRST_ADDRESS + foe->index / ADDRESS_FOES)};
     int one = 1, stalled_bytes = STALLED_BYTES;
     foe->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    foe->again_ms = foes->now_ms + AGAIN_MS;
+    foe->again_ms = foes->now_ms + AGAIN_MS / 2 + foes_below(foes, AGAIN_MS);
     if (foe->fd < 0)
         return;
     setsockopt(foe->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
@@ -194,7 +202,8 @@ static void sample(struct foes *foes) {
 static void *run(void *context) {
     struct foes *foes = context;
     uint64_t sampled_ms = 0;
-    setpriority(PRIO_PROCESS, (id_t)gettid(), NICE_LOWEST);
+    struct sched_param idle = {0};
+    sched_setscheduler(0, SCHED_IDLE, &idle); /* 0: this thread */
     while (!atomic_load_explicit(&foes->stopping, memory_order_relaxed)) {
         uint32_t connects = 0;
         bool busy = false;
@@ -269,10 +278,11 @@ void foes_await(struct foes *foes) {
     for (uint64_t from_ms = clock_ms(); clock_ms() - from_ms < AWAIT_MS;) {
         uint32_t ready = atomic_load_explicit(&foes->ready, memory_order_relaxed);
         if (ready >= wanted)
-            return;
+            break;
         progress_show(false, "%s: %u of %u are there", foes->attack->name, ready, foes->count);
         nanosleep(&(struct timespec){.tv_nsec = 10 * REST_NS}, NULL);
     }
+    nanosleep(&(struct timespec){.tv_sec = SETTLE_S}, NULL);
 }
 
 void foes_stop(struct foes *foes) {

@@ -54,6 +54,7 @@ struct foes {
     _Atomic bool stopping;
     _Atomic uint32_t ready; /* are welcome, or connected where the attack does not log in */
     uint64_t now_ms;
+    uint64_t random;
     /* What it did. */
     uint64_t connects, frames, bytes, ended;
     uint64_t memory_bytes; /* the most of the switch's anonymous memory that was seen */
@@ -61,11 +62,13 @@ struct foes {
 
 /* admin: of the switch that is attacked. 0 or negative errno, having said why. */
 int foes_start(struct foes *foes, const struct attack *attack, uint32_t count, struct admin *admin);
-/* Waits until nearly all that will come are there, at most some seconds. */
+/* Waits until nearly all that will come are there, at most some seconds, and a second longer. */
 void foes_await(struct foes *foes);
 void foes_stop(struct foes *foes);
 
-/* For attacks: the connection's end, and another attempt after a while. */
+/* For attacks: a random number below the limit; 0 where that is 0. */
+uint64_t foes_below(struct foes *foes, uint64_t limit);
+/* The connection's end, and another attempt after a while, on average pause_ms. */
 void foe_leave(struct foes *foes, struct foe *foe, uint64_t pause_ms);
 /* Anonymous memory of a process; 0: it can't be seen. */
 uint64_t foes_memory_bytes(pid_t pid);
