@@ -179,7 +179,7 @@ static void log_in(uint32_t conn) {
     struct peer_setup setup = {.pattern = HELLO_PLAINTEXT,
                                .link = {.account = conn + 1, .epoch = 1, .device = 1}};
     must(peer_create(&setup, &end->peer) == 0);
-    must(shard_accepted(route.shard, conn, "127.0.0.1", true) == 0);
+    must(shard_accepted(route.shard, conn, "127.0.0.1", true, true) == 0);
     for (int i = 0; i < 8; i++) {
         const uint8_t *bytes;
         size_t count = peer_output(end->peer, &bytes);

@@ -37,7 +37,7 @@
       "connections per address (IPv6: per /64) that have not logged in yet")                                 \
     N(account_logins_max, 1000, 1, 1000000, R, "logins of an account in ten seconds")                        \
     L(address_exempt, "127.0.0.0/8", R,                                                                      \
-      "networks the address limits leave out, repeatable; none: no exemption")                               \
+      "networks that the limits of addresses and of sessions per second leave out, repeatable; none")        \
     N(proxy_protocol, 0, 0, 1, I, "1: every connection starts with a PROXY protocol v2 header")              \
     L(proxy_from, "127.0.0.0/8", I, "networks that may send PROXY headers, repeatable")                      \
     N(handshake_ms, 10000, 100, 600000, R, "time from accept to login")                                      \
@@ -47,10 +47,12 @@
     N(ping_s, 60, 1, 86400, R, "silence after which the switch pings")                                       \
     N(idle_s, 150, 2, 86400, R, "silence after which a connection counts as dead")                           \
     N(payload_bytes_max, 64000, 1, 65459, R, "largest payload of a message")                                 \
-    N(session_messages_per_s, 0, 0, 1000000000, R,                                                           \
+    N(session_messages_per_s, 50, 0, 1000000000, R,                                                          \
       "messages a session may send in a second before its socket is not read; 0: no limit")                  \
-    N(session_bytes_per_s, 0, 0, 1099511627776, R,                                                           \
+    N(session_bytes_per_s, 262144, 0, 1099511627776, R,                                                      \
       "bytes a session may send in a second before its socket is not read; 0: no limit")                     \
+    N(session_frames_per_s, 250, 0, 1000000000, R,                                                           \
+      "the same of other frames than messages; LOOKUP and BLOCK count for 16 each; 0: no limit")             \
     N(account_messages_per_s, 0, 0, 1000000000, R,                                                           \
       "as session_messages_per_s, of all devices of an account")                                             \
     N(account_bytes_per_s, 0, 0, 1099511627776, R, "as session_bytes_per_s, of all devices of an account")   \

@@ -25,40 +25,23 @@ void input_forget(struct session *session) {
     session->partial_bytes = 0;
 }
 
-/* --- paused --------------------------------------------------------------------------------------------- */
+/* --- what waits ----------------------------------------------------------------------------------------- */
 
-static void paused_append(struct session *session) {
-    struct shard *shard = session->shard;
-    shard->paused_count++;
-    session->paused_next = NULL;
-    session->paused_prev = shard->paused_tail;
-    *(shard->paused_tail ? &shard->paused_tail->paused_next : &shard->paused_head) = session;
-    shard->paused_tail = session;
-}
-
-static void paused_unlink(struct session *session) {
-    struct shard *shard = session->shard;
-    shard->paused_count--;
-    *(session->paused_prev ? &session->paused_prev->paused_next : &shard->paused_head) = session->paused_next;
-    *(session->paused_next ? &session->paused_next->paused_prev : &shard->paused_tail) = session->paused_prev;
-}
-
-void input_unpause(struct session *session) {
-    if (!session->paused)
+static void stop_reading(struct session *session) {
+    if (session->unread)
         return;
-    session->paused = false;
-    paused_unlink(session);
-}
-
-static void pause_input(struct session *session) {
-    if (session->paused)
-        return;
-    session->paused = true;
-    paused_append(session);
+    session->unread = true;
     stats_add(session->shard->stats->input_paused, 1);
-    stats_add(session->shard->stats->input_slowed, session->slowed);
-    session->slowed = false;
     port_input_pause(session->shard, session->conn);
+}
+
+/* Who waits for a turn alone has mostly sent all that it will: reading is stopped when more comes. */
+static void wait_with_input(struct session *session) {
+    if (session->state == SESSION_CLOSING)
+        return;
+    pause_begin(session);
+    if (session->paused == PAUSE_ROOM || session->paused == PAUSE_TOKENS)
+        stop_reading(session);
 }
 
 /* The frames of a chunk are worked off before its raw bytes, which follow them. */
@@ -79,16 +62,29 @@ static int copy_chunk(struct shard *shard, struct chunk *chunk) {
     return 0;
 }
 
-/* Where receive buffers are scarce, what waits moves into memory of its own, so that peers whose input waits
- * take none from others. Bounded: a session that waits is not read. */
-static void copy_waiting(struct session *session) {
-    if (!session->waiting_lent)
-        return;
-    for (struct chunk *chunk = session->waiting; chunk; chunk = chunk->next) {
-        if (chunk->buf->kind == BUF_RING && copy_chunk(session->shard, chunk) < 0)
-            return; /* the receive buffers stay lent a little longer */
+/* Lent receive buffers are few, and what waits may wait for long: it moves to the heap. Bounded: a session
+ * that waits is not read. */
+static void give_back_lent(struct session *session, struct chunk *chunk) {
+    if (chunk->buf->kind == BUF_RING && copy_chunk(session->shard, chunk) == 0)
+        stats_add(session->shard->stats->payload_copies, 1);
+}
+
+static int append_waiting(struct session *session, const struct chunk *chunk) {
+    struct chunk *kept = malloc(sizeof(*kept));
+    if (!kept) {
+        buf_drop(session->shard, chunk->buf);
+        session_close(session, CLOSE_OVERLOAD);
+        return -EPROTO;
     }
-    session->waiting_lent = false;
+    *kept = *chunk;
+    give_back_lent(session, kept);
+    kept->next = NULL;
+    if (session->waiting_tail)
+        session->waiting_tail->next = kept;
+    else
+        session->waiting = kept;
+    session->waiting_tail = kept;
+    return 0;
 }
 
 /* --- units ---------------------------------------------------------------------------------------------- */
@@ -122,21 +118,35 @@ static size_t unit_bytes(const struct session *session, const uint8_t *bytes, si
     return RECORD_LENGTH_BYTES + body_bytes;
 }
 
+static bool is_calm(const struct session *session) {
+    return session->exempt || !session->waited_ms ||
+           session->shard->now_ms - session->waited_ms >= WORK_CALM_MS;
+}
+
+static uint32_t work_part(const struct session *session) {
+    const struct shard *shard = session->shard;
+    if (session->exempt)
+        return WORK_EXEMPT_MAX;
+    return is_calm(session) || shard->work_others > WORK_SESSION_MAX ? WORK_SESSION_MAX : shard->work_others;
+}
+
 static bool may_work(struct session *session) {
-    struct shard *shard = session->shard;
-    if (session->work_turn != shard->turn) {
-        session->work_turn = shard->turn;
-        session->work_left = WORK_SESSION_MAX;
+    if (session->work_turn != session->shard->turn) {
+        session->work_turn = session->shard->turn;
+        session->work_left = work_part(session);
     }
     if (session->work_left > 0)
         return true;
-    shard->work_waits = true;
+    session->waits_for = PAUSE_WORK;
     return false;
 }
 
 static void work(struct session *session, size_t bytes) {
+    struct shard *shard = session->shard;
     uint32_t done = WORK_FRAME + (uint32_t)bytes;
     session->work_left -= done < session->work_left ? done : session->work_left;
+    if (!is_calm(session))
+        shard->work_others -= done < shard->work_others ? done : shard->work_others;
 }
 
 /* Frames one after the other until the limit of something says not now. */
@@ -224,47 +234,6 @@ static int join(struct session *session, struct chunk *chunk, size_t *ret_bytes,
     }
 }
 
-/* Lent receive buffers are few, and what waits may wait for long: it moves to the heap. */
-static void give_back_lent(struct session *session, struct chunk *chunk) {
-    if (chunk->buf->kind != BUF_RING)
-        return;
-    size_t frames_bytes = chunk->pos < chunk->frames_end ? (size_t)(chunk->frames_end - chunk->pos) : 0;
-    size_t raw_bytes = (size_t)(chunk->end - chunk->raw);
-    struct buf *heap = buf_create(session->shard->index, (uint32_t)(frames_bytes + raw_bytes));
-    if (!heap)
-        return;
-    if (frames_bytes)
-        memcpy(heap->data, chunk->pos, frames_bytes);
-    if (raw_bytes)
-        memcpy(heap->data + frames_bytes, chunk->raw, raw_bytes);
-    buf_drop(session->shard, chunk->buf);
-    *chunk = (struct chunk){.buf = heap,
-                            .pos = heap->data,
-                            .frames_end = heap->data + frames_bytes,
-                            .raw = heap->data + frames_bytes,
-                            .end = heap->data + frames_bytes + raw_bytes};
-    stats_add(session->shard->stats->payload_copies, 1);
-}
-
-static int append_waiting(struct session *session, const struct chunk *chunk) {
-    struct chunk *kept = malloc(sizeof(*kept));
-    if (!kept) {
-        buf_drop(session->shard, chunk->buf);
-        session_close(session, CLOSE_OVERLOAD);
-        return -EPROTO;
-    }
-    *kept = *chunk;
-    give_back_lent(session, kept);
-    kept->next = NULL;
-    if (session->waiting_tail)
-        session->waiting_tail->next = kept;
-    else
-        session->waiting = kept;
-    session->waiting_tail = kept;
-    session->waiting_lent = session->waiting_lent || kept->buf->kind == BUF_RING;
-    return 0;
-}
-
 /* A joined unit has its own buffer: its frames are worked off before the chunk goes on. Where they have to
  * wait, they wait in a chunk of their own, before this one. */
 static int take_joined(struct session *session, size_t bytes, enum close_reason *ret_reason,
@@ -286,24 +255,12 @@ static int take_joined(struct session *session, size_t bytes, enum close_reason 
     return reason ? -EPROTO : error;
 }
 
-/* Bytes a second, of the session and of its account. What is there is taken whole, once there is any
- * token. */
-static bool may_take_bytes(struct session *session) {
-    struct shard *shard = session->shard;
-    if (session->state != SESSION_OPEN)
+/* A handshake message that is whole with what came. */
+static bool may_shake_hands(struct session *session, size_t have) {
+    if (session->state != SESSION_HANDSHAKE)
         return true;
-    struct account *account = session->device->account;
-    session->slowed = !rate_admits(&session->bytes, shard->config.session_bytes_per_s, shard->now_ms) ||
-                      !rate_admits(&account->bytes, shard->config.account_bytes_per_s, shard->now_ms);
-    return !session->slowed;
-}
-
-static void take_bytes(struct session *session, size_t bytes) {
-    const struct config *config = &session->shard->config;
-    if (session->state != SESSION_OPEN)
-        return;
-    rate_take(&session->bytes, config->session_bytes_per_s, bytes);
-    rate_take(&session->device->account->bytes, config->account_bytes_per_s, bytes);
+    size_t bytes = RECORD_LENGTH_BYTES + noise_handshake_message_bytes(session->handshake);
+    return session->partial_bytes + have < bytes || pause_may_shake_hands(session);
 }
 
 /* Works off a chunk. 0: all of it; -EAGAIN: the rest has to wait, and in ret_joined perhaps something before
@@ -316,13 +273,13 @@ static int eat(struct session *session, struct chunk *chunk, struct chunk *ret_j
         size_t bytes = session->partial_bytes ? SIZE_MAX : unit_bytes(session, chunk->raw, have, &reason);
         if (reason)
             break;
-        if (!may_work(session) || !may_take_bytes(session)) {
+        if (!may_work(session) || !pace_bytes(session) || !may_shake_hands(session, have)) {
             error = -EAGAIN;
             break;
         }
         if (bytes <= have) {
-            take_bytes(session, bytes);
-            work(session, 0);
+            pace_take_bytes(session, bytes);
+            work(session, bytes);
             uint8_t *unit = chunk->raw;
             chunk->raw += bytes;
             reason = take_unit(session, chunk, unit, bytes);
@@ -334,7 +291,7 @@ static int eat(struct session *session, struct chunk *chunk, struct chunk *ret_j
         int whole = join(session, chunk, &bytes, &reason);
         if (whole < 0)
             break;
-        take_bytes(session, have - (size_t)(chunk->end - chunk->raw));
+        pace_take_bytes(session, have - (size_t)(chunk->end - chunk->raw));
         if (whole)
             error = take_joined(session, bytes, &reason, ret_joined);
         if (reason)
@@ -358,23 +315,20 @@ void session_input(struct session *session, struct buf *buf, uint32_t offset, ui
     }
     if (session->waiting) {
         if (append_waiting(session, &chunk) == 0)
-            pause_input(session);
+            stop_reading(session);
         return;
     }
     struct chunk joined = {0};
+    session->waits_for = PAUSE_ROOM;
     int error = eat(session, &chunk, &joined);
-    if (error != -EAGAIN) {
-        if (error == -EPROTO && session->moving)
-            login_move(session, &chunk);
+    if (error == -EPROTO && session->moving && append_waiting(session, &chunk) == 0)
+        login_move(session);
+    else if (error != -EAGAIN)
         buf_drop(shard, buf);
-        return;
-    }
-    if (joined.buf && append_waiting(session, &joined) < 0) {
+    else if (joined.buf && append_waiting(session, &joined) < 0)
         buf_drop(shard, buf);
-        return;
-    }
-    if (append_waiting(session, &chunk) == 0)
-        pause_input(session);
+    else if (append_waiting(session, &chunk) == 0)
+        wait_with_input(session);
 }
 
 static int wait_before(struct session *session, const struct chunk *chunk) {
@@ -387,14 +341,15 @@ static int wait_before(struct session *session, const struct chunk *chunk) {
     *kept = *chunk;
     kept->next = session->waiting;
     session->waiting = kept;
-    session->waiting_lent = session->waiting_lent || kept->buf->kind == BUF_RING;
+    give_back_lent(session, kept);
     if (!session->waiting_tail)
         session->waiting_tail = kept;
     return 0;
 }
 
-void session_resume(struct session *session) {
+int session_resume(struct session *session) {
     int error = 0;
+    session->waits_for = PAUSE_ROOM;
     while (!error && session->waiting) {
         struct chunk *head = session->waiting;
         struct chunk chunk = *head;
@@ -404,50 +359,28 @@ void session_resume(struct session *session) {
             session->waiting_tail = NULL;
         free(head);
         error = eat(session, &chunk, &joined);
-        if (error != -EAGAIN)
+        if (error != -EAGAIN && !session->moving)
             buf_drop(session->shard, chunk.buf);
         else if (wait_before(session, &chunk) < 0 && joined.buf)
             buf_drop(session->shard, joined.buf);
         else if (joined.buf)
             (void)wait_before(session, &joined);
     }
-    if (!error && session->paused) {
-        input_unpause(session);
+    if (session->state == SESSION_CLOSING)
+        return -EPROTO;
+    if (session->moving) {
+        pause_end(session);
+        login_move(session);
+        return -EPROTO;
+    }
+    if (error) {
+        wait_with_input(session);
+        return -EAGAIN;
+    }
+    pause_end(session);
+    if (session->unread) {
+        session->unread = false;
         port_input_resume(session->shard, session->conn);
     }
-}
-
-/* What others have left over of this turn, for one of those that had their part, or wait for something
- * else. */
-static void give_work(struct shard *shard, struct session *session, uint32_t most) {
-    uint32_t part = shard->work_left < most ? shard->work_left : most;
-    shard->work_left -= part;
-    session->work_turn = shard->turn;
-    session->work_left = part;
-}
-
-/* Each once, as long as there is work left over; who was tried and still waits is last the next time: what
- * room there is goes round. */
-void input_resume_all(struct shard *shard) {
-    uint32_t count = shard->paused_count;
-    uint32_t part = count ? WORK_LEFT_MAX / count : 0;
-    uint32_t tries = 0;
-    shard->work_waits = false;
-    shard->work_left = WORK_LEFT_MAX;
-    for (; count && shard->paused_head && shard->work_left && tries < WORK_TRIES_MAX; count--, tries++) {
-        struct session *session = shard->paused_head;
-        give_work(shard, session, part > WORK_PART_MIN ? part : WORK_PART_MIN);
-        session_resume(session);
-        shard->work_left += session->work_left;
-        session->work_left = 0;
-        if (session->paused) {
-            paused_unlink(session);
-            paused_append(session);
-        }
-    }
-    shard->work_waits = shard->work_waits || (count && !shard->work_left);
-    if (!shard->paused_head || !port_bufs_scarce(shard))
-        return;
-    for (struct session *session = shard->paused_head; session; session = session->paused_next)
-        copy_waiting(session);
+    return 0;
 }

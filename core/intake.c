@@ -6,6 +6,8 @@
 #include "core/session.h"
 #include "core/switch.h"
 
+#define QUESTION_FRAMES 16 /* a question goes to the store, which may have to sync its answer */
+
 static int take_ack(struct session *session, const struct frame *frame) {
     uint64_t count;
     if (frame_read_ack(frame, &count) < 0 || count < session->items_acked)
@@ -17,19 +19,6 @@ static int take_ack(struct session *session, const struct frame *frame) {
     return 0;
 }
 
-/* Nothing but time bounds how many marks may be out: each becomes a receipt for somebody else's devices, and
- * waits in their queues where they are away. */
-static bool may_mark(struct session *session) {
-    uint64_t now_ms = session->shard->now_ms;
-    uint64_t more = (now_ms - session->marks_ms) * SESSION_MARKS_PER_S / 1000;
-    if (more) {
-        uint64_t left = session->marks_left + more;
-        session->marks_left = left < SESSION_MARKS_MAX ? (uint32_t)left : SESSION_MARKS_MAX;
-        session->marks_ms = now_ms;
-    }
-    return session->marks_left > 0;
-}
-
 /* Delivered, repeated after a reconnect, read, or passed over. Only about messages to the own account. */
 static int take_mark(struct session *session, const struct frame *frame) {
     struct shard *shard = session->shard;
@@ -37,7 +26,7 @@ static int take_mark(struct session *session, const struct frame *frame) {
     if (frame_read_range(frame, &range) < 0 || range.id.to != session->account || range.id.number == 0)
         return -EPROTO;
     uint32_t home = switch_home(shard, range.id.from);
-    if (!may_mark(session))
+    if (!pace_marks(session))
         return -EAGAIN;
     if (frame->flags & RECEIPT_FAILED) {
         session->marks_left--;
@@ -120,9 +109,7 @@ static int take_close(struct session *session, const struct frame *frame) {
     return 0;
 }
 
-int intake_frame(struct session *session, const struct frame *frame, struct buf *buf) {
-    if (session->state != SESSION_OPEN)
-        return -EAGAIN; /* the directory has not answered yet */
+static int take_frame(struct session *session, const struct frame *frame, struct buf *buf) {
     switch (frame->type) {
     case FRAME_MESSAGE:
         return route_accept(session, frame, buf);
@@ -153,4 +140,32 @@ int intake_frame(struct session *session, const struct frame *frame, struct buf 
         stats_add(session->shard->stats->frames_unknown, 1);
         return 0;
     }
+}
+
+/* Messages have a rate of their own, and an ACK of something is one of what the switch itself sent. */
+static uint32_t frames_of(const struct session *session, const struct frame *frame) {
+    uint64_t count;
+    switch (frame->type) {
+    case FRAME_MESSAGE:
+        return 0;
+    case FRAME_ACK:
+        return frame_read_ack(frame, &count) == 0 && count > session->items_acked ? 0 : 1;
+    case FRAME_LOOKUP:
+    case FRAME_BLOCK:
+        return QUESTION_FRAMES;
+    default:
+        return 1;
+    }
+}
+
+int intake_frame(struct session *session, const struct frame *frame, struct buf *buf) {
+    if (session->state != SESSION_OPEN)
+        return -EAGAIN; /* the directory has not answered yet */
+    uint32_t frames = frames_of(session, frame);
+    if (frames && !pace_frames(session))
+        return -EAGAIN;
+    int error = take_frame(session, frame, buf);
+    if (!error)
+        pace_take_frames(session, frames);
+    return error;
 }

@@ -31,11 +31,16 @@ int login_first_frame(struct session *session, const struct frame *frame, size_t
 
 /* --- moving home ---------------------------------------------------------------------------------------- */
 
-/* What is left goes along in memory that is the target's: receive buffers stay with their ring. */
-static int take_along(struct session *session, uint32_t target, const struct chunk *rest) {
-    size_t bytes = (size_t)(rest->end - rest->raw);
-    if (bytes == 0)
+/* What is left, raw bytes behind the first record, goes along in memory that is the target's: receive buffers
+ * stay with their ring. */
+static int take_along(struct session *session, uint32_t target) {
+    size_t bytes = 0;
+    for (const struct chunk *rest = session->waiting; rest; rest = rest->next)
+        bytes += (size_t)(rest->end - rest->raw);
+    if (bytes == 0) {
+        input_forget(session);
         return 0;
+    }
     struct chunk *chunk = calloc(1, sizeof(*chunk));
     struct buf *buf = buf_create(target, (uint32_t)bytes);
     if (!chunk || !buf) {
@@ -43,18 +48,23 @@ static int take_along(struct session *session, uint32_t target, const struct chu
         free(buf);
         return -ENOMEM;
     }
-    memcpy(buf->data, rest->raw, bytes);
     *chunk = (struct chunk){.buf = buf, .raw = buf->data, .end = buf->data + bytes};
+    bytes = 0;
+    for (const struct chunk *rest = session->waiting; rest; rest = rest->next) {
+        memcpy(buf->data + bytes, rest->raw, (size_t)(rest->end - rest->raw));
+        bytes += (size_t)(rest->end - rest->raw);
+    }
+    input_forget(session);
     session->waiting = session->waiting_tail = chunk;
     return 0;
 }
 
-void login_move(struct session *session, const struct chunk *rest) {
+void login_move(struct session *session) {
     struct shard *shard = session->shard;
     uint32_t target = switch_home(shard, session->account);
-    must(!session->waiting && !session->partial);
+    must(!session->partial && !session->paused);
     struct session_move *move = calloc(1, sizeof(*move));
-    if (!move || take_along(session, target, rest) < 0) {
+    if (!move || take_along(session, target) < 0) {
         free(move);
         session->moving = false;
         session_close(session, CLOSE_MOVE_FAILED);
@@ -63,6 +73,7 @@ void login_move(struct session *session, const struct chunk *rest) {
     *move = (struct session_move){.session = session, .from = (uint16_t)shard->index, .to = (uint16_t)target};
     uint32_t conn = session->conn;
     session_count_pending(session, false);
+    session->unread = false;
     shard->sessions[conn] = NULL;
     shard->session_count--;
     stats_add(shard->stats->connections, -1);
@@ -190,5 +201,5 @@ void session_linked(struct session *session, struct request *request) {
         session_close(session, CLOSE_SUSPENDED);
     else
         welcome(session, device);
-    session_resume(session);
+    (void)session_resume(session);
 }

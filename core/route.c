@@ -295,21 +295,6 @@ static bool has_to_wait(const struct session *session, uint32_t target, uint32_t
     return !store_refuses(shard) && !(is_full && shard->now_ms < shard->queue_full_retry_ms);
 }
 
-/* Of the session and of its account, each so much a second. */
-static bool has_tokens(struct session *session) {
-    struct shard *shard = session->shard;
-    struct account *account = session->device->account;
-    const struct config *config = &shard->config;
-    if (!rate_admits(&session->messages, config->session_messages_per_s, shard->now_ms) ||
-        !rate_admits(&account->messages, config->account_messages_per_s, shard->now_ms)) {
-        session->slowed = true;
-        return false;
-    }
-    rate_take(&session->messages, config->session_messages_per_s, 1);
-    rate_take(&account->messages, config->account_messages_per_s, 1);
-    return true;
-}
-
 int route_accept(struct session *session, const struct frame *frame, struct buf *buf) {
     struct shard *shard = session->shard;
     struct account *account = session->device->account;
@@ -318,8 +303,9 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
         return -EPROTO;
     uint32_t target = switch_home(shard, body.id.to);
     enum refusal refusal = REFUSAL_NONE;
-    if (has_to_wait(session, target, frame->frame_bytes, &refusal) || !has_tokens(session))
+    if (has_to_wait(session, target, frame->frame_bytes, &refusal) || !pace_messages(session))
         return -EAGAIN;
+    pace_take_message(session);
     body.id.from = account->number;
     body.id.epoch = session->epoch;
     body.id.from_device = session->device_number;

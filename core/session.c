@@ -8,7 +8,8 @@
 #include "core/record.h"
 #include "core/switch.h"
 
-struct session *session_create(struct shard *shard, uint32_t conn, const char *address, bool plaintext) {
+struct session *session_create(struct shard *shard, uint32_t conn, const char *address, bool plaintext,
+                               bool exempt) {
     struct session *session = calloc(1, sizeof(*session));
     if (!session)
         return NULL;
@@ -16,6 +17,7 @@ struct session *session_create(struct shard *shard, uint32_t conn, const char *a
     session->conn = conn;
     session->state = SESSION_HELLO;
     session->plaintext = plaintext;
+    session->exempt = exempt;
     session->marks_left = SESSION_MARKS_MAX;
     session->marks_ms = shard->now_ms;
     session->started_ms = session->heard_ms = shard->now_ms;
@@ -37,7 +39,7 @@ void session_count_pending(struct session *session, bool pending) {
 
 void session_destroy(struct session *session) {
     session_count_pending(session, false);
-    input_unpause(session);
+    pause_end(session);
     input_forget(session);
     handshake_end(session);
     noise_cipher_fini(&session->send);
@@ -83,7 +85,7 @@ void session_close(struct session *session, enum close_reason reason) {
     }
     session->state = SESSION_CLOSING;
     session_count_pending(session, false);
-    input_unpause(session);
+    pause_end(session);
     input_forget(session);
     release_device(session, reason == CLOSE_REPLACED);
     shut(session);
@@ -224,20 +226,18 @@ static void put_ping(struct session *session) {
  * ping lies unread, has to hear something. One that is gone lets the kernel's time run out over what is not
  * acknowledged to it; one that takes nothing leaves it here. */
 static bool is_kept_waiting(const struct session *session) {
-    return session->paused && session->control_bytes == 0;
+    return session->unread && session->control_bytes == 0;
 }
 
-void session_check_time(struct session *session) {
+bool session_check_time(struct session *session) {
     struct shard *shard = session->shard;
     uint64_t silent_ms = shard->now_ms - session->heard_ms;
     if (session->state == SESSION_CLOSING)
-        return;
+        return false;
     if (session->state != SESSION_OPEN) {
         if (shard->now_ms - session->started_ms > shard->config.handshake_ms)
             session_close(session, CLOSE_HANDSHAKE_TIMEOUT);
-        return;
-    }
-    if (silent_ms >= shard->config.ping_s * 1000 && is_kept_waiting(session)) {
+    } else if (silent_ms >= shard->config.ping_s * 1000 && is_kept_waiting(session)) {
         put_ping(session);
         session->heard_ms = shard->now_ms;
     } else if (silent_ms >= shard->config.idle_s * 1000) {
@@ -245,4 +245,5 @@ void session_check_time(struct session *session) {
     } else if (silent_ms >= shard->config.ping_s * 1000 && !session->pinged) {
         put_ping(session);
     }
+    return session->state == SESSION_CLOSING;
 }

@@ -21,6 +21,7 @@
 #include "core/rate.h"
 #include "core/reason.h"
 #include "core/shard.h"
+#include "core/timer.h"
 
 enum session_state {
     SESSION_HELLO = 1,
@@ -37,17 +38,22 @@ enum session_state {
     65536                        /* control frames waiting for the socket before it is not read any more */
 #define SESSION_CONFIRMS_MAX 256 /* ranges; what is beyond is not confirmed, the device repeats it */
 #define SESSION_RAW_BYTES_MAX 160
-#define SESSION_MARKS_MAX 1024  /* MARK frames of a session at once ... */
+#define SESSION_MARKS_MAX 256   /* MARK frames of a session at once ... */
 #define SESSION_MARKS_PER_S 256 /* ... and in the long run */
 #define SESSION_REQUESTS_MAX 16 /* questions to the directory at a time */
 /* Work is reckoned in bytes, and so many more for each frame: about a nanosecond each. What a session sends
  * in a turn beyond its part waits, and has its turns with what all others have left over, so that a flood
- * makes no turn long: who sends little never waits for who sends much. */
+ * makes no turn long. Who had to wait within the last WORK_CALM_MS is one of many, perhaps: all of these
+ * together have one part of a turn, so that who sends little never waits for who sends much. */
+#define HANDSHAKE_TURNS 2 /* from one handshake message to the next: the turn between is for all others */
 #define WORK_FRAME 512
-#define WORK_SESSION_MAX 262144 /* of a session in a turn */
-#define WORK_LEFT_MAX 1048576   /* in a turn, of all sessions that have had their part */
-#define WORK_TRIES_MAX 4096     /* of sessions that are not read, in a turn */
-#define WORK_PART_MIN 65536     /* of it, for one session, where many want some */
+#define WORK_EXEMPT_MAX 262144 /* of a session in a turn, where its address is exempt from limits */
+#define WORK_SESSION_MAX 16384 /* else */
+#define WORK_OTHERS_MAX 32768  /* in a turn, of all sessions that had to wait lately */
+#define WORK_CALM_MS 1000
+#define WORK_LEFT_MAX 65536 /* in a turn, of all sessions whose input waits */
+#define WORK_PART_MIN 16384 /* of it, for one session, where many want some */
+#define WORK_SESSION 4096   /* what it costs that a session goes on: an answer, and reading again */
 
 /* Received bytes not looked at yet: frames of an opened record at [pos, frames_end), then raw bytes [raw,
  * end). */
@@ -72,23 +78,28 @@ struct session {
     uint64_t items_acked; /* of the MESSAGE and RECEIPT frames of this session */
     uint32_t unticked;
     uint64_t unticked_bytes; /* of its messages in memory */
-    struct rate messages, bytes;
+    struct rate messages, bytes, frames;
     uint16_t device_number;
     uint8_t state;
     uint8_t close_reason;
     bool plaintext;
-    bool keyed;  /* records flow */
-    bool moving; /* the first frame said that its home is elsewhere */
-    bool paused;
-    bool slowed;        /* what it waits for is its tokens */
+    bool keyed;         /* records flow */
+    bool moving;        /* the first frame said that its home is elsewhere */
+    bool exempt;        /* its address is in address_exempt: it sends as fast as it can */
+    bool unread;        /* the socket is not read */
+    uint8_t paused;     /* enum pause: what its input waits for */
+    uint8_t waits_for;  /* what it has to wait for, as just found out */
+    uint8_t slowed_by;  /* enum pace, where that is tokens */
     uint32_t work_left; /* in this turn */
     uint64_t work_turn;
-    bool waiting_lent; /* some of what waits may lie in receive buffers */
-    struct session *paused_next, *paused_prev;
-    uint32_t marks_left; /* MARK frames it may send at once */
-    uint64_t marks_ms;   /* when that was reckoned */
-    uint16_t requests;   /* lookups and blocks the directory was asked for */
-    bool pending;        /* has not logged in, and counts as such */
+    uint64_t waited_ms;                        /* when it last had to wait; 0: never */
+    uint64_t tokens_ms;                        /* when there are some again */
+    struct session *paused_next, *paused_prev; /* all but tokens */
+    struct timer timer;                        /* tokens */
+    uint32_t marks_left;                       /* MARK frames it may send at once */
+    uint64_t marks_ms;                         /* when that was reckoned */
+    uint16_t requests;                         /* lookups and blocks the directory was asked for */
+    bool pending;                              /* has not logged in, and counts as such */
     bool pinged;
     bool shut; /* port_close was called */
     uint8_t peer_key[KEY_BYTES];
@@ -108,7 +119,8 @@ struct session {
     char address[ADDRESS_TEXT_BYTES];
 };
 
-struct session *session_create(struct shard *shard, uint32_t conn, const char *address, bool plaintext);
+struct session *session_create(struct shard *shard, uint32_t conn, const char *address, bool plaintext,
+                               bool exempt);
 void session_destroy(struct session *session);
 /* It has logged in, closes, or goes to another shard, which counts it anew. */
 void session_count_pending(struct session *session, bool pending);
@@ -124,7 +136,8 @@ void session_close(struct session *session, enum close_reason reason);
 void session_send_away(struct session *session, uint32_t after_ms);
 /* What the directory said to LINK. */
 void session_linked(struct session *session, struct request *request);
-void session_check_time(struct session *session);
+/* Pings who is silent, closes who is so for too long, or takes too long to log in. True: closed. */
+bool session_check_time(struct session *session);
 
 /* core/handshake.c: one whole message each; CLOSE_NONE, or why the session can't go on. */
 enum close_reason handshake_take_hello(struct session *session, const uint8_t *bytes);
@@ -134,19 +147,42 @@ void handshake_end(struct session *session);
 
 /* core/input.c: received bytes, and what of them waits. */
 void session_input(struct session *session, struct buf *buf, uint32_t offset, uint32_t bytes);
-/* Goes on with what waits, if what forbade it is over. */
-void session_resume(struct session *session);
+/* Goes on with what waits, if what forbade it is over. 0; -EAGAIN: it is not; -EPROTO: the session is closed,
+ * or gone. */
+int session_resume(struct session *session);
 void input_forget(struct session *session);
-/* Not paused any more; the socket's reading is the caller's business. */
-void input_unpause(struct session *session);
-/* Tries all whose socket is not read, each once. */
-void input_resume_all(struct shard *shard);
+
+/* core/pause.c: sessions whose input waits: for room somewhere or another part of a turn, tried every turn;
+ * for tokens, when they are due; or for the turn of their handshake. */
+enum pause { PAUSE_NONE, PAUSE_ROOM, PAUSE_WORK, PAUSE_TOKENS, PAUSE_HANDSHAKE };
+/* For what waits_for says; last in the row. */
+void pause_begin(struct session *session);
+void pause_end(struct session *session);
+/* True: it is this session's turn, once. Else it is to wait for it. */
+bool pause_may_shake_hands(struct session *session);
+/* Once a turn, after what came in. */
+void pause_try_all(struct shard *shard);
+/* As shard_next_ms. */
+uint64_t pause_next_ms(const struct shard *shard);
+
+/* core/pace.c: so much a second of a session, and of all of an account. What is asked for is there (true), or
+ * waits_for says that it has to wait, and tokens_ms until when. What goes through is taken afterwards. */
+enum pace { PACE_MESSAGES, PACE_BYTES, PACE_FRAMES, PACE_ACCOUNT_MESSAGES, PACE_ACCOUNT_BYTES, PACE_MARKS };
+bool pace_messages(struct session *session);
+bool pace_bytes(struct session *session); /* true: a unit of any size, on credit */
+bool pace_frames(struct session *session);
+bool pace_marks(struct session *session);
+void pace_take_message(struct session *session);
+void pace_take_bytes(struct session *session, size_t bytes);
+void pace_take_frames(struct session *session, uint32_t frames);
+/* The session waits: counted by the limit that it waits for. */
+void pace_count(const struct session *session);
 
 /* core/login.c: the first record, the move home, the welcome. 0 or -EPROTO; bytes_after: of the record,
  * behind it. */
 int login_first_frame(struct session *session, const struct frame *frame, size_t bytes_after);
 /* Hands the session over, with what was received and not looked at yet. */
-void login_move(struct session *session, const struct chunk *rest);
+void login_move(struct session *session);
 void login_at_home(struct session *session);
 
 /* core/intake.c: one frame of an open session. 0; -EAGAIN: not now, come again with it; -EPROTO: bad frame.

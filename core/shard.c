@@ -10,6 +10,8 @@
 
 #define CHECK_EVERY_MS 50 /* a slice of the sessions is looked at for timeouts */
 #define CHECK_SLICES 20   /* so each of them once a second */
+#define CHECK_CLOSES 8    /* of a crowd whose time is over, so many end together */
+#define CHECK_AGAIN_MS 1  /* and the next ones after that */
 
 /* --- a life --------------------------------------------------------------------------------------------- */
 
@@ -35,6 +37,9 @@ int shard_create(const struct shard_setup *setup, struct shard **ret_shard) {
     shard->io = setup->io;
     shard->store = setup->store;
     shard->connection_next = 1;
+    shard->turn = HANDSHAKE_TURNS; /* there was none lately */
+    shard->work_others = WORK_OTHERS_MAX;
+    timer_wheel_init(&shard->waiting_tokens, 0);
     shard->utc_ms = setup->epoch_ms;
     memcpy(shard->secret, setup->server_secret, NOISE_KEY_BYTES);
     for (uint32_t i = 0; i < STORES_MAX; i++)
@@ -251,15 +256,17 @@ static void check_times(struct shard *shard) {
     shard->checked_ms = shard->now_ms;
     calls_forget_removed(shard);
     uint32_t slice = shard->session_high / CHECK_SLICES + 1;
-    for (uint32_t i = 0; i < slice; i++) {
+    uint32_t closed = 0;
+    for (uint32_t i = 0; i < slice && closed < CHECK_CLOSES; i++) {
         if (shard->check_cursor >= shard->session_high)
             shard->check_cursor = 0;
         if (shard->check_cursor >= shard->session_high)
             return;
         struct session *session = shard->sessions[shard->check_cursor++];
-        if (session)
-            session_check_time(session);
+        closed += session && session_check_time(session);
     }
+    if (closed == CHECK_CLOSES)
+        shard->checked_ms -= CHECK_EVERY_MS - CHECK_AGAIN_MS;
 }
 
 void shard_turn_begin(struct shard *shard, uint64_t now_ms, uint64_t utc_ms) {
@@ -285,7 +292,7 @@ void shard_turn_begin(struct shard *shard, uint64_t now_ms, uint64_t utc_ms) {
 /* After input and output: what they left to say. */
 void shard_turn_end(struct shard *shard) {
     receipt_flush(shard);
-    input_resume_all(shard);
+    pause_try_all(shard);
     receipt_flush(shard);
     calls_check_drain(shard);
     port_store_read_end(shard);
@@ -296,9 +303,7 @@ static uint64_t earlier(uint64_t a, uint64_t b) {
 }
 
 uint64_t shard_next_ms(const struct shard *shard) {
-    uint64_t next_ms = UINT64_MAX;
-    if (shard->work_waits)
-        return shard->now_ms;
+    uint64_t next_ms = pause_next_ms(shard);
     if (shard->session_count || shard->removed_head)
         next_ms = earlier(next_ms, shard->checked_ms + CHECK_EVERY_MS);
     if (shard->age_head)
@@ -324,12 +329,12 @@ static void session_enter(struct shard *shard, struct session *session, uint32_t
     stats_add(shard->stats->connections, 1);
 }
 
-int shard_accepted(struct shard *shard, uint32_t conn, const char *address, bool plaintext) {
+int shard_accepted(struct shard *shard, uint32_t conn, const char *address, bool plaintext, bool exempt) {
     if (shard->draining)
         return -EAGAIN;
     if (shard->pending_count >= shard->config.pending_max)
         return -EBUSY;
-    struct session *session = session_create(shard, conn, address, plaintext);
+    struct session *session = session_create(shard, conn, address, plaintext, exempt);
     if (!session)
         return -ENOMEM;
     session_enter(shard, session, conn);
@@ -346,7 +351,7 @@ void shard_moved_in(struct shard *shard, uint32_t conn, struct session_move *mov
     free(move);
     login_at_home(session);
     if (session->state == SESSION_OPEN)
-        session_resume(session);
+        (void)session_resume(session);
 }
 
 void shard_move_failed(struct shard *shard, struct session_move *move) {

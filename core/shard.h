@@ -70,8 +70,9 @@ void shard_turn_end(struct shard *shard);
 uint64_t shard_next_ms(const struct shard *shard);
 
 /* A connection was accepted. 0, or -ENOMEM, -EAGAIN (draining), -EBUSY (pending_max): io closes it.
- * `plaintext`: came over a plaintext listener. `address`: numeric, for people. */
-int shard_accepted(struct shard *shard, uint32_t conn, const char *address, bool plaintext);
+ * `plaintext`: came over a plaintext listener. `exempt`: from a network in address_exempt. `address`:
+ * numeric, for people. */
+int shard_accepted(struct shard *shard, uint32_t conn, const char *address, bool plaintext, bool exempt);
 /* Bytes came: `bytes` at `offset` of buf, with one reference that is the shard's from now on. */
 void shard_input(struct shard *shard, uint32_t conn, struct buf *buf, uint32_t offset, uint32_t bytes);
 /* Reading ended: error 0 for an orderly end, else the positive errno. io closes next, with shard_closed. */

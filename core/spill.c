@@ -201,8 +201,8 @@ static void refuse_item(struct shard *shard, struct device *device, struct outbo
     message_let_go(shard, message);
 }
 
-/* The first of what waits in memory behind an unsent put that is refused; NULL: nothing does. It is one run at
- * the tail: a spill takes all that is unstored, so behind that put lie others, which will be refused by
+/* The first of what waits in memory behind an unsent put that is refused; NULL: nothing does. It is one run
+ * at the tail: a spill takes all that is unstored, so behind that put lie others, which will be refused by
  * themselves, and only then what came while the store took nothing, or was there when a session left. So none
  * of the puts is looked at, however many are out. */
 static struct outbox_item *first_behind(const struct outbox *outbox, const struct outbox_item *refused) {

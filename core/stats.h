@@ -38,7 +38,13 @@
     X(deletes, counter, "queue entries deleted after settlement")                                            \
     X(put_failures, counter, "queue entries the store could not take")                                       \
     X(input_paused, counter, "times a socket was not read because of a limit")                               \
-    X(input_slowed, counter, "of them, because of messages or bytes per second")                             \
+    X(input_slowed, counter, "times a session had to wait with its input because it sent too much a second") \
+    X(slowed_session_messages, counter, "of them, because of session_messages_per_s")                        \
+    X(slowed_session_bytes, counter, "because of session_bytes_per_s")                                       \
+    X(slowed_session_frames, counter, "because of session_frames_per_s")                                     \
+    X(slowed_session_marks, counter, "because of 256 MARK a second")                                         \
+    X(slowed_account_messages, counter, "because of account_messages_per_s")                                 \
+    X(slowed_account_bytes, counter, "because of account_bytes_per_s")                                       \
     X(records_opened, counter, "records opened")                                                             \
     X(records_sealed, counter, "records sealed")                                                             \
     X(bytes_in, counter, "bytes received")                                                                   \

@@ -27,6 +27,11 @@
 #define STORE_RETRY_MS 250  /* after a put failed, how long nothing new is tried */
 #define STORE_CALM_MS 10000 /* without a failure, after which the store is said to take messages again */
 
+struct session_list {
+    struct session *head, *tail;
+    uint32_t count;
+};
+
 struct refused_entry {
     struct message_id id; /* number: the one that has to come back first; number == 0: free */
     uint64_t since_ms;
@@ -51,12 +56,16 @@ struct shard {
     uint32_t session_count;
     uint32_t pending_count; /* of them, those that have not logged in */
     uint64_t connection_next;
-    struct session *paused_head, *paused_tail; /* not read because of a limit; tried again each turn */
-    uint32_t paused_count;
-    uint64_t turn;         /* counts them */
-    uint32_t work_left;    /* of WORK_LEFT_MAX, in this turn */
-    bool work_waits;       /* for nothing but a turn */
-    uint32_t check_cursor; /* sessions are looked at for timeouts in slices */
+    struct session_list waiting_room, waiting_handshakes;
+    struct timer_wheel waiting_tokens;
+    struct session *handshake_next; /* the first of them, while it is its turn */
+    uint64_t handshake_turn;        /* the last that had one */
+    uint64_t turn;                  /* counts them */
+    uint32_t work_left;             /* of WORK_LEFT_MAX, in this turn */
+    uint32_t work_others;           /* of WORK_OTHERS_MAX */
+    bool work_waits;                /* for nothing but a turn */
+    bool tries_wait;                /* some that wait for room were not tried in this turn */
+    uint32_t check_cursor;          /* sessions are looked at for timeouts in slices */
 
     struct account_table accounts;
     struct account *removed_head, *removed_tail; /* forgotten when nothing of them is on its way any more */

@@ -54,7 +54,7 @@ static enum close_reason enter(struct loop *loop, struct conn *conn) {
                : error == -EBUSY ? CLOSE_ADDRESS_PENDING
                                  : CLOSE_ADDRESS_LIMIT;
     address_text(&conn->address, text, sizeof(text));
-    error = shard_accepted(loop->shard, conn->slot, text, conn->plaintext);
+    error = shard_accepted(loop->shard, conn->slot, text, conn->plaintext, !conn->counted);
     if (!error)
         return CLOSE_NONE;
     return error == -EAGAIN ? CLOSE_DRAINING : error == -EBUSY ? CLOSE_PENDING_LIMIT : CLOSE_OVERLOAD;

@@ -28,6 +28,7 @@ static uint32_t sometimes(unsigned seeds_per_mille, uint32_t most) {
 static void draw_limits(struct plan *plan) {
     struct config *config = &plan->config;
     config_defaults(config);
+    config->session_messages_per_s = config->session_bytes_per_s = config->session_frames_per_s = 0;
     config->connections_max = between(12, 40);
     config->handshake_ms = between(500, 10000);
     config->ping_s = between(2, 30);
@@ -97,6 +98,7 @@ static void draw_rates(struct plan *plan) {
     config->queue_bytes_max = sim_chance(300) ? 65536 : config->queue_bytes_max;
     config->pending_max = sim_chance(300) ? between(2, 10) : config->pending_max;
     config->account_logins_max = sim_chance(200) ? between(2, 20) : config->account_logins_max;
+    config->session_frames_per_s = sim_chance(300) ? between(2, 200) : 0;
 }
 
 /* Everybody is there and quick: nothing is a reason to touch the disk. */

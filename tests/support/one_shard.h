@@ -357,7 +357,7 @@ static void one_shard_settle(void) {
 
 static inline void one_shard_accept(uint32_t index, bool plaintext) {
     struct one_conn *conn = &one.conns[index];
-    conn->used = shard_accepted(one.shard, index, "192.0.2.1", plaintext) == 0;
+    conn->used = shard_accepted(one.shard, index, "192.0.2.1", plaintext, true) == 0;
     conn->ready = conn->closing = false;
     conn->out_bytes = 0;
 }

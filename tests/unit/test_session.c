@@ -25,6 +25,8 @@ static void make(void) {
     }
     shard = world.shards[0];
     shard->config.window_messages = shard->config.unticked_max = shard->config.messages_max = 1000;
+    shard->config.session_messages_per_s = shard->config.session_bytes_per_s = 0;
+    shard->config.session_frames_per_s = 0;
 }
 
 static void fini(void) {
@@ -74,7 +76,7 @@ static void say(const uint8_t *bytes, size_t count) {
 
 static void open_connection(bool plaintext) {
     talk = (struct talk){.slot = world_free_conn(0)};
-    cr_assert_eq(shard_accepted(shard, talk.slot, "test", plaintext), 0);
+    cr_assert_eq(shard_accepted(shard, talk.slot, "test", plaintext, false), 0);
     world.conns[0][talk.slot] = (struct world_conn){.used = true};
 }
 
@@ -391,6 +393,82 @@ Test(session, marks_are_bounded_in_time) {
     cr_assert_lt(number, 100000);
     turn(1000);
     cr_assert(!world.conns[0][talk.slot].paused, "it goes on with time");
+}
+
+/* --- so much a second ----------------------------------------------------------------------------------- */
+
+static void say_pongs(uint32_t count) {
+    uint8_t frames[4000];
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++)
+        bytes += frame_write_ping(frames + bytes, FRAME_PONG, 1);
+    say_record(frames, bytes);
+}
+
+Test(session, frames_beyond_their_rate_wait_and_cost_nothing_until_then) {
+    log_in(1);
+    struct session *session = shard->sessions[talk.slot];
+    shard->config.session_frames_per_s = 40;
+    say_pongs(10);
+    cr_assert(!session->paused, "a quarter of a second's worth goes at once");
+    say_pongs(15);
+    cr_assert_eq(session->paused, PAUSE_TOKENS);
+    cr_assert(world.conns[0][talk.slot].paused);
+    cr_expect_eq(stats_get(world.stats[0].input_slowed), 1);
+    cr_expect_eq(stats_get(world.stats[0].slowed_session_frames), 1);
+    uint64_t due_ms = shard_next_ms(shard), waits = 0;
+    for (; session->paused && waits < 1000; waits++)
+        turn(1);
+    cr_expect_geq(waits, 450, "15 frames, 10 each quarter: %lu ms", waits);
+    cr_expect_leq(waits, 600, "%lu ms", waits);
+    cr_expect_gt(due_ms, 20);
+    cr_expect_eq(stats_get(world.stats[0].slowed_session_frames), 2, "tried when due, not each turn");
+    cr_assert(!world.conns[0][talk.slot].paused);
+    cr_assert_eq(closed_in_all(), 0);
+}
+
+Test(session, whose_address_is_exempt_is_not_slowed) {
+    log_in(1);
+    shard->sessions[talk.slot]->exempt = true;
+    shard->config.session_frames_per_s = shard->config.session_bytes_per_s = 1;
+    for (int i = 0; i < 20; i++)
+        say_pongs(100);
+    cr_expect(!shard->sessions[talk.slot]->paused);
+    cr_expect_eq(stats_get(world.stats[0].input_slowed), 0);
+}
+
+/* Each costs far more than a message: however many come in a turn, one is worked off, and the next turn is
+ * everybody else's. */
+Test(session, handshakes_are_worked_off_one_by_one) {
+    enum { PEERS = 4 };
+    uint32_t slots[PEERS], left = PEERS, turns = 0;
+    for (int i = 0; i < PEERS; i++) {
+        open_connection(false);
+        slots[i] = talk.slot;
+        say_hello(HELLO_VERSION, HELLO_IK);
+    }
+    for (int i = 0; i < PEERS; i++) {
+        uint8_t message[512] = {0};
+        talk.slot = slots[i];
+        size_t bytes = noise_handshake_message_bytes(shard->sessions[talk.slot]->handshake);
+        bytes_put16(message, (uint16_t)bytes);
+        say_unheard(message, 2);
+        say_unheard(message + 2, bytes);
+    }
+    for (; left > 0 && turns < 100; turns++) {
+        uint32_t before = left;
+        cr_expect(left == PEERS || shard_next_ms(shard) == world.now_ms,
+                  "it does not sleep before all had it");
+        for (uint32_t i = left = 0; i < PEERS; i++) {
+            talk.slot = slots[i];
+            turn(0);
+            left += shard->sessions[slots[i]] != NULL;
+        }
+        cr_expect_leq(before - left, 3, "%u in %d turns", before - left, PEERS);
+    }
+    cr_expect_eq(left, 0);
+    cr_expect_eq(stats_get(world.stats[0].closed[CLOSE_HANDSHAKE]), PEERS);
+    cr_expect_geq(turns, 2);
 }
 
 Test(session, mark_of_all_numbers_is_one_receipt) {

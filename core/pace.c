@@ -1,0 +1,109 @@
+/* How fast a session may send. */
+#include "core/session.h"
+#include "core/switch.h"
+
+#define MS_PER_S 1000u
+
+/* --- limits of the configuration ------------------------------------------------------------------------ */
+
+static uint64_t of_session(const struct session *session, uint64_t per_s) {
+    return session->exempt ? 0 : per_s;
+}
+
+static void wait_until(struct session *session, enum pace pace, uint64_t at_ms) {
+    session->waits_for = PAUSE_TOKENS;
+    session->slowed_by = (uint8_t)pace;
+    session->tokens_ms = at_ms;
+}
+
+static bool admits(struct session *session, struct rate *rate, uint64_t per_s, enum pace pace) {
+    uint64_t now_ms = session->shard->now_ms;
+    if (rate_admits(rate, per_s, now_ms))
+        return true;
+    wait_until(session, pace, rate_full_ms(rate, per_s));
+    return false;
+}
+
+bool pace_messages(struct session *session) {
+    const struct config *config = &session->shard->config;
+    return admits(session, &session->messages, of_session(session, config->session_messages_per_s),
+                  PACE_MESSAGES) &&
+           admits(session, &session->device->account->messages, config->account_messages_per_s,
+                  PACE_ACCOUNT_MESSAGES);
+}
+
+void pace_take_message(struct session *session) {
+    const struct config *config = &session->shard->config;
+    rate_take(&session->messages, of_session(session, config->session_messages_per_s), 1);
+    rate_take(&session->device->account->messages, config->account_messages_per_s, 1);
+}
+
+bool pace_bytes(struct session *session) {
+    const struct config *config = &session->shard->config;
+    if (session->state != SESSION_OPEN)
+        return true;
+    return admits(session, &session->bytes, of_session(session, config->session_bytes_per_s), PACE_BYTES) &&
+           admits(session, &session->device->account->bytes, config->account_bytes_per_s, PACE_ACCOUNT_BYTES);
+}
+
+void pace_take_bytes(struct session *session, size_t bytes) {
+    const struct config *config = &session->shard->config;
+    if (session->state != SESSION_OPEN)
+        return;
+    rate_take(&session->bytes, of_session(session, config->session_bytes_per_s), bytes);
+    rate_take(&session->device->account->bytes, config->account_bytes_per_s, bytes);
+}
+
+bool pace_frames(struct session *session) {
+    return admits(session, &session->frames, of_session(session, session->shard->config.session_frames_per_s),
+                  PACE_FRAMES);
+}
+
+void pace_take_frames(struct session *session, uint32_t frames) {
+    rate_take(&session->frames, of_session(session, session->shard->config.session_frames_per_s), frames);
+}
+
+/* --- marks ---------------------------------------------------------------------------------------------- */
+
+/* Nothing but time bounds how many marks may be out: each becomes a receipt for somebody else's devices, and
+ * waits in their queues where they are away. So nobody is exempt. */
+bool pace_marks(struct session *session) {
+    uint64_t now_ms = session->shard->now_ms;
+    uint64_t more = (now_ms - session->marks_ms) * SESSION_MARKS_PER_S / MS_PER_S;
+    if (more) {
+        uint64_t left = session->marks_left + more;
+        session->marks_left = left < SESSION_MARKS_MAX ? (uint32_t)left : SESSION_MARKS_MAX;
+        session->marks_ms = now_ms;
+    }
+    if (session->marks_left > 0)
+        return true;
+    wait_until(session, PACE_MARKS, session->marks_ms + MS_PER_S / RATE_PART);
+    return false;
+}
+
+/* --- counters ------------------------------------------------------------------------------------------- */
+
+void pace_count(const struct session *session) {
+    struct stats *stats = session->shard->stats;
+    stats_add(stats->input_slowed, 1);
+    switch ((enum pace)session->slowed_by) {
+    case PACE_MESSAGES:
+        stats_add(stats->slowed_session_messages, 1);
+        break;
+    case PACE_BYTES:
+        stats_add(stats->slowed_session_bytes, 1);
+        break;
+    case PACE_FRAMES:
+        stats_add(stats->slowed_session_frames, 1);
+        break;
+    case PACE_ACCOUNT_MESSAGES:
+        stats_add(stats->slowed_account_messages, 1);
+        break;
+    case PACE_ACCOUNT_BYTES:
+        stats_add(stats->slowed_account_bytes, 1);
+        break;
+    case PACE_MARKS:
+        stats_add(stats->slowed_session_marks, 1);
+        break;
+    }
+}
