@@ -115,8 +115,8 @@ int cost_run(int count, char **arguments) {
             status = add_instructions("plaintext", &server_tern_plaintext, &options, &pins, &figures);
         if (counts && !status)
             status = add_instructions("encrypted", &server_tern, &options, &pins, &figures);
-        for (uint32_t j = 0; j < options.window_count && !status; j++)
-            status = add_counts(&server_tern, &options, options.windows[j], &pins, &figures);
+        for (uint32_t j = 0; j < options.windows.count && !status; j++)
+            status = add_counts(&server_tern, &options, options.windows.items[j], &pins, &figures);
         if (!status)
             report_add(&report, &figures, true);
     }

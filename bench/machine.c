@@ -39,6 +39,16 @@ void machine_describe(struct machine *ret_machine) {
     *ret_machine = machine;
 }
 
+void machine_package_version(const char *package, char out[MACHINE_TEXT_BYTES]) {
+    char command[MACHINE_TEXT_BYTES + 64];
+    snprintf(command, sizeof(command), "dpkg-query -W -f '${Version}' '%s' 2>/dev/null", package);
+    FILE *said = popen(command, "re");
+    if (!said || !fgets(out, MACHINE_TEXT_BYTES, said))
+        snprintf(out, MACHINE_TEXT_BYTES, "unknown");
+    if (said)
+        pclose(said);
+}
+
 /* /proc/PID/stat, proc(5): fields 14 and 15 are user and system time; the second, the name, may hold anything
  * but ends with the last ')'. */
 int machine_cpu_ns(pid_t pid, uint64_t *ret_ns) {

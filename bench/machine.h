@@ -25,6 +25,8 @@ struct machine_memory {
 
 /* What can not be found out is "unknown". */
 void machine_describe(struct machine *ret_machine);
+/* The version of an installed Debian package; "unknown" where there is no such package, or no dpkg. */
+void machine_package_version(const char *package, char out[MACHINE_TEXT_BYTES]);
 /* Processor time of a process so far, all threads, user and system, in steps of the kernel's clock tick (10
  * ms). 0; -ESRCH: there is none, or it can not be seen. */
 int machine_cpu_ns(pid_t pid, uint64_t *ret_ns);

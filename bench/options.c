@@ -97,13 +97,25 @@ static const char *cores(struct argp_state *state, const char *name, const char 
     return text;
 }
 
-static void parse_windows(struct argp_state *state, struct options *options, char *text) {
-    options->window_count = 0;
+static struct options_list parse_list(struct argp_state *state, const char *name, char *text, uint32_t min,
+                                      uint32_t max) {
+    struct options_list list = {0};
     for (char *word; (word = strsep(&text, ","));) {
-        if (options->window_count == OPTIONS_WINDOWS_MAX)
-            argp_error(state, "--windows takes at most %d", OPTIONS_WINDOWS_MAX);
-        options->windows[options->window_count++] = number(state, "windows", word, 1, 65535);
+        if (list.count == OPTIONS_LIST_MAX)
+            argp_error(state, "--%s takes at most %d numbers", name, OPTIONS_LIST_MAX);
+        list.items[list.count++] = number(state, name, word, min, max);
     }
+    return list;
+}
+
+/* One number, or several for a command that takes one after the other. Returns the first. */
+static uint32_t parse_sweep(struct argp_state *state, const char *name, char *text, uint32_t min,
+                            uint32_t max, struct options_list *ret_list) {
+    const struct options *options = state->input;
+    *ret_list = parse_list(state, name, text, min, max);
+    if (ret_list->count > 1 && !(options->groups & OPTIONS_SWEEP))
+        argp_error(state, "--%s takes one number here", name);
+    return ret_list->items[0];
 }
 
 /* Kept as two words of ternd's command line: NAME in place, as --NAME in front of it would need room. */
@@ -137,17 +149,18 @@ static error_t parse_load(int key, char *value, struct argp_state *state) {
     struct options *options = state->input;
     switch (key) {
     case KEY_PAIRS:
-        options->pairs = number(state, "pairs", value, 1, 1000000);
+        options->pairs = parse_sweep(state, "pairs", value, 1, 1000000, &options->sweep_pairs);
         options->has_pairs = true;
         return 0;
     case KEY_WINDOW:
-        options->window = number(state, "window", value, 1, 65535);
+        options->window = parse_sweep(state, "window", value, 1, 65535, &options->sweep_windows);
         return 0;
     case KEY_WINDOWS:
-        parse_windows(state, options, value);
+        options->windows = parse_list(state, "windows", value, 1, 65535);
         return 0;
     case KEY_SIZE:
-        options->size_bytes = number(state, "size", value, PAYLOAD_BYTES_MIN, FRAME_PAYLOAD_BYTES_MAX);
+        options->size_bytes = parse_sweep(state, "size", value, PAYLOAD_BYTES_MIN, FRAME_PAYLOAD_BYTES_MAX,
+                                          &options->sweep_sizes);
         return 0;
     case KEY_SECONDS:
         options->seconds = number(state, "seconds", value, 1, 86400);
@@ -216,6 +229,7 @@ static error_t parse(int key, char *value, struct argp_state *state) {
 
 void options_parse(struct options *options, uint32_t groups, const char *doc, int count, char **arguments) {
     struct argp_option table[ROWS + 1] = {0};
+    options->groups = groups;
     uint32_t used = 0;
     for (size_t i = 0; i < ROWS; i++) {
         if (rows[i].group & groups)

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #define OPTIONS_SWITCH_MAX 33 /* words for the own switch, and the NULL at their end */
-#define OPTIONS_WINDOWS_MAX 8
+#define OPTIONS_LIST_MAX 8
 
 /* Groups of options. */
 enum options_group {
@@ -19,7 +19,12 @@ enum options_group {
     OPTIONS_ADMIN = 16,   /* --admin */
     OPTIONS_WINDOWS = 32, /* --windows: several, one after the other */
     OPTIONS_COUNT = 64,   /* --connections, --messages: how many of what the command is about */
-    OPTIONS_ONLY = 128    /* --only: some of the servers */
+    OPTIONS_ONLY = 128,   /* --only: some of the servers */
+    OPTIONS_SWEEP = 256   /* --pairs, --window and --size take several numbers */
+};
+
+struct options_list {
+    uint32_t items[OPTIONS_LIST_MAX], count;
 };
 
 struct options {
@@ -34,7 +39,9 @@ struct options {
     bool plaintext; /* to the switch's unencrypted listener */
     bool has_pairs;
     uint32_t pairs, window, size_bytes, seconds, threads, repeat, connections, messages;
-    uint32_t windows[OPTIONS_WINDOWS_MAX], window_count;
+    struct options_list windows;
+    struct options_list sweep_pairs, sweep_windows, sweep_sizes; /* none: the one number above */
+    uint32_t groups;                                             /* as given to options_parse */
     double rate;
     uint32_t idle_s; /* not of the command line: connections stay idle for so long before the load */
     const char *const *switch_under; /* not of the command line: the command the own switch is run under */

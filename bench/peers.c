@@ -124,6 +124,7 @@ static const struct server_kind kinds[] = {
     {.name = "ejabberd",
      .ratio = "ejabberd",
      .program = "/usr/sbin/ejabberdctl",
+     .package = "ejabberd",
      .settings = "plaintext, anonymous login, no modules (no offline storage), no shaper; +S 1:1 +K true",
      .pairs = 100,
      .wire = &wire_xmpp,

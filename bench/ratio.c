@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "bench/floor.h"
+#include "bench/machine.h"
 #include "bench/pairs.h"
 #include "bench/peers.h"
 #include "bench/side.h"
@@ -21,9 +22,9 @@ static int compare_half(const struct options *asked, const struct pins *pins, st
     struct options options = *asked;
     struct side own, floor;
     char name[FIGURE_NAME_BYTES];
-    uint32_t narrowest = asked->windows[0];
-    for (uint32_t i = 1; i < asked->window_count; i++)
-        narrowest = asked->windows[i] < narrowest ? asked->windows[i] : narrowest;
+    uint32_t narrowest = asked->windows.items[0];
+    for (uint32_t i = 1; i < asked->windows.count; i++)
+        narrowest = asked->windows.items[i] < narrowest ? asked->windows.items[i] : narrowest;
     snprintf(name, sizeof(name), "encrypted_w%u.switch_messages_per_s", narrowest);
     const struct figure *limit = figures_find(figures, name);
     if (!limit)
@@ -76,8 +77,8 @@ int ratio_run(int count, char **arguments) {
     trial_catch_signals();
     for (uint32_t i = 0; i < options.repeat && !status; i++) {
         figures.count = 0;
-        for (uint32_t j = 0; j < options.window_count * 2 && !status; j++) {
-            options.window = options.windows[j / 2];
+        for (uint32_t j = 0; j < options.windows.count * 2 && !status; j++) {
+            options.window = options.windows.items[j / 2];
             const struct server_kind *kind = j % 2 ? &server_tern : &server_tern_plaintext;
             char part[32];
             snprintf(part, sizeof(part), "%s_w%u", kind->plaintext ? "plaintext" : "encrypted",
@@ -148,8 +149,8 @@ int crossing_run(int count, char **arguments) {
     int status = EXIT_COMPLETE;
     for (uint32_t i = 0; i < options.repeat && !status; i++) {
         figures.count = 0;
-        for (uint32_t j = 0; j < options.window_count && !status; j++) {
-            options.window = options.windows[j];
+        for (uint32_t j = 0; j < options.windows.count && !status; j++) {
+            options.window = options.windows.items[j];
             status = run_crossing(&options, &pins, &figures);
         }
         if (!status)
@@ -188,6 +189,9 @@ static uint32_t choose(const struct options *options, struct report *report,
             report_note(report, "%s is not installed: skipped", kind->name);
             continue;
         }
+        char version[MACHINE_TEXT_BYTES];
+        machine_package_version(kind->package ? kind->package : kind->program, version);
+        cJSON_AddStringToObject(report->versions, kind->ratio, version);
         cJSON_AddStringToObject(report->settings, kind->ratio, kind->settings);
         chosen[count++] = kind;
     }
@@ -203,9 +207,9 @@ static int run_peers(const struct options *asked, const struct pins *pins,
     for (uint32_t i = 0; i < count && !trial_is_interrupted(); i++) {
         int status = EXIT_COMPLETE;
         options.pairs = asked->has_pairs || !chosen[i]->pairs ? asked->pairs : chosen[i]->pairs;
-        for (uint32_t j = 0; j < asked->window_count && !status; j++) {
+        for (uint32_t j = 0; j < asked->windows.count && !status; j++) {
             char part[32];
-            options.window = asked->windows[j];
+            options.window = asked->windows.items[j];
             snprintf(part, sizeof(part), "%s_w%u", chosen[i]->ratio, options.window);
             status = side_compare(&server_tern, chosen[i], part, &options, pins, &figures);
         }

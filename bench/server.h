@@ -44,6 +44,7 @@ struct server_kind {
     const char *name;
     const char *ratio;    /* the name of a switch's ratio to it: "ratio_nats" */
     const char *program;  /* to be looked for; NULL: it is always there */
+    const char *package;  /* Debian's, whose version is recorded; NULL: the program's name */
     const char *settings; /* what it is set to, for the record */
     uint32_t
         pairs; /* a server so slow that with more of them what is in flight outlasts the run; 0: it is not */

@@ -73,6 +73,18 @@ def every_message_of_crossing_crosses(world):
 
 
 @test(build="release")
+def pairs_takes_every_combination_of_its_lists(world):
+    found = figures(
+        world, RELEASE, "pairs", "--pairs", "1,20", "--window", "1,8", "--size", "32", "--seconds", "1", "--plaintext"
+    )
+    check(sorted(found) == ["pairs1_w1_32b", "pairs1_w8_32b", "pairs20_w1_32b", "pairs20_w8_32b"], "%s", sorted(found))
+    for name, load in found.items():
+        check(load["messages_per_s"] > 0 and load["delivered_p99_us"] > 0, "%s: %s", name, load)
+    refused = Process(world, "ternbench", [os.path.join(RELEASE, "ternbench"), "ratio", "--pairs", "1,2"])
+    refused.expect_code(2, 10)
+
+
+@test(build="release")
 def micro_runs_every_step(world):
     found = figures(world, RELEASE, "micro", "--messages", "1000")
     for step in ("frame_parse", "seal", "seal_and_open", "lane_hop", "route", "timer"):
