@@ -8,6 +8,10 @@
 #include "core/stats.h"
 #include "storage/environment.h"
 
+#define AHEAD 8         /* notes */
+#define AHEAD_BYTES 512 /* of a frame; the processor follows by itself from there */
+#define CACHE_LINE_BYTES 64
+
 static bool is_write(const struct note *note) {
     return note->kind == NOTE_PUT || note->kind == NOTE_DELETE ||
            (note->kind == NOTE_REQUEST && directory_writes(note->request));
@@ -63,38 +67,56 @@ static void put_failed(struct environment *environment, const struct batch_item 
     producer->failed_generation = generation;
 }
 
-static int apply_put(struct environment *environment, struct map_txn *txn, struct batch_item *item) {
+static int apply_put(struct environment *environment, struct map_txn *txn, struct run_draft *draft,
+                     const struct batch_item *item) {
     const struct producer *producer = &environment->producers[item->from];
     if (producer->failed && !is_newer(item->note.put.generation, producer->failed_generation) &&
         !MUTANT(put_goes_on))
         return -ECANCELED;
-    int status = queue_put(environment, txn, item);
+    int status = queue_put(environment, txn, draft, &item->note);
     if (status && status != -EDQUOT && !map_error(txn))
         put_failed(environment, item);
     return status;
+}
+
+/* A frame was last touched on another core or long ago: it is on its way to the cache before it is needed. */
+static void look_ahead(const struct note *note) {
+    if (note->kind != NOTE_PUT)
+        return;
+    for (uint32_t at = 0; at < note->put.frame_bytes && at < AHEAD_BYTES; at += CACHE_LINE_BYTES)
+        __builtin_prefetch(note->put.frame + at);
+}
+
+static int apply_other(struct environment *environment, struct map_txn *txn, const struct note *note) {
+    if (note->kind == NOTE_DELETE)
+        return queue_delete(environment, txn, note->erase.account, note->device, note->erase.first,
+                            note->erase.last);
+    return directory_change(environment, txn, note->request);
 }
 
 /* Items first..end-1 in one transaction; without `puts`, these are left as they are. 0 where it is
  * committed. */
 static int apply(struct environment *environment, uint32_t first, uint32_t end, bool puts) {
     struct map_txn *txn;
+    struct run_draft draft;
     int error = map_begin(environment->map, &txn);
     if (error)
         return error;
+    draft.count = draft.bytes = 0;
     for (uint32_t i = first; i < end && error == 0; i++) {
         struct batch_item *item = &environment->batch.items[i];
-        const struct note *note = &item->note;
-        if (!is_write(note) || (note->kind == NOTE_PUT && !puts))
+        if (i + AHEAD < end)
+            look_ahead(&environment->batch.items[i + AHEAD].note);
+        if (!is_write(&item->note) || (item->note.kind == NOTE_PUT && !puts))
             continue;
-        if (note->kind == NOTE_PUT)
-            item->status = apply_put(environment, txn, item);
-        else if (note->kind == NOTE_DELETE)
-            item->status = queue_delete(environment, txn, note->erase.account, note->device,
-                                        note->erase.first, note->erase.last);
-        else
-            item->status = directory_change(environment, txn, note->request);
+        if (item->note.kind == NOTE_PUT)
+            item->status = apply_put(environment, txn, &draft, item);
+        else if (queue_put_draft(txn, &draft) == 0)
+            item->status = apply_other(environment, txn, &item->note);
         error = map_error(txn);
     }
+    if (error == 0)
+        error = queue_put_draft(txn, &draft);
     crash_point(before_commit);
     if (error)
         map_abort(txn);

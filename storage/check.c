@@ -34,6 +34,7 @@ struct check {
     /* Of the walk that is going on: */
     uint32_t environment;
     bool has_meta;
+    uint64_t walked;     /* records of the map */
     struct value_key at; /* the next snapshot goes on here */
     uint64_t until_ms;
 };
@@ -94,12 +95,25 @@ static void check_meta(struct check *check, struct map_view key, struct map_view
         find(check, key, "is of another store");
 }
 
-static int check_queue(struct check *check, struct map_view key) {
-    struct value_place place;
-    (void)value_key_read(key, &place); /* value_check has read it */
-    if ((uint32_t)(account_hash(place.account) >> 32) % check->count != check->environment)
+static void find_fault(struct check *check, struct map_view key, int fault) {
+    find(check, key, fault == -EPROTO ? "is of a newer version of tern" : "is damaged");
+}
+
+static int check_queue(struct check *check, struct map_view key, const struct run *run) {
+    bool is_whole = false;
+    for (uint32_t i = 0; i < run->count; i++) {
+        struct value_key entry_key = run_key(run, i);
+        int fault = value_check(value_key_view(&entry_key), run_entry(run, i));
+        check->result.records++;
+        is_whole |= fault == 0;
+        if (fault)
+            find_fault(check, value_key_view(&entry_key), fault);
+    }
+    if (!is_whole)
+        return 0;
+    if ((uint32_t)(account_hash(run->place.account) >> 32) % check->count != check->environment)
         find(check, key, "lies in an environment where nobody looks for it");
-    return census_add_queue(&check->census, check->environment, place.account, place.device);
+    return census_add_queue(&check->census, check->environment, run->place.account, run->place.device);
 }
 
 static int check_directory(struct check *check, struct map_view key, struct map_view value) {
@@ -136,16 +150,17 @@ static int check_directory(struct check *check, struct map_view key, struct map_
 }
 
 static int check_record(struct check *check, struct map_view key, struct map_view value) {
+    struct run run;
+    if (run_open(key, value, &run))
+        return check_queue(check, key, &run);
     int fault = value_check(key, value);
     check->result.records++;
     if (fault) {
-        find(check, key, fault == -EPROTO ? "is of a newer version of tern" : "is damaged");
+        find_fault(check, key, fault);
         return 0;
     }
     if (key.at[0] == VALUE_META)
         check_meta(check, key, value);
-    else if (key.at[0] == VALUE_QUEUE)
-        return check_queue(check, key);
     else if (check->environment == 0)
         return check_directory(check, key, value);
     else
@@ -164,7 +179,7 @@ static int queue_record(void *context, struct map_view key, struct map_view valu
     struct check *check = context;
     (void)page;
     int error = check_record(check, key, value);
-    if (error || !check->live || check->result.records % LOOK_RECORDS || store_now_ms() < check->until_ms)
+    if (error || !check->live || ++check->walked % LOOK_RECORDS || store_now_ms() < check->until_ms)
         return error;
     check->at = value_key_behind(key);
     return STOPPED;

@@ -30,8 +30,9 @@ static int reader_open(struct reader *reader, struct map *map) {
 
 /* A drain asks for one entry after the other: then the cursor only steps on. */
 static bool follows(const struct reader *reader, uint64_t account, uint16_t device, uint64_t seq) {
-    return reader->positioned && reader->account == account && reader->device == device &&
-           seq == reader->seq + 1;
+    const struct value_place *place = &reader->at.run.place;
+    return reader->positioned && place->account == account && place->device == device &&
+           seq == run_seq(&reader->at) + 1;
 }
 
 int drain_read(struct store *store, uint32_t shard, uint64_t account, uint16_t device, uint64_t seq,
@@ -40,35 +41,26 @@ int drain_read(struct store *store, uint32_t shard, uint64_t account, uint16_t d
     struct reader *reader = store_reader(store, shard, index);
     if (!reader->open && reader_open(reader, store->environments[index].map))
         return -EIO;
-    struct map_view key, value;
-    struct value_place place;
     struct value_queue entry;
     int error;
     if (follows(reader, account, device, seq)) {
-        error = map_next(reader->cursor, &key, &value);
+        error = run_next(&reader->at);
     } else {
-        struct value_key at = value_key_queue(account, device, seq);
-        error = map_seek(reader->cursor, value_key_view(&at), &key, &value);
+        reader->at.cursor = reader->cursor;
+        error = run_seek(&reader->at, account, device, seq);
     }
-    reader->positioned = false;
+    reader->positioned = error == 0;
     if (error)
         return error == -ENOENT ? -ENOENT : -EIO;
-    if (!value_key_read(key, &place) || key.at[0] != VALUE_QUEUE || place.account != account ||
-        place.device != device)
-        return -ENOENT;
-    reader->positioned = true;
-    reader->account = account;
-    reader->device = device;
-    reader->seq = place.seq;
-    error = value_read_queue(key, value, &entry);
+    uint64_t found = run_seq(&reader->at);
+    struct value_key key = run_key(&reader->at.run, reader->at.index);
+    error = value_read_queue(value_key_view(&key), run_entry(&reader->at.run, reader->at.index), &entry);
     if (error) {
-        ret_view->seq = place.seq;
+        ret_view->seq = found;
         return -EUCLEAN;
     }
-    *ret_view = (struct store_view){.seq = place.seq,
-                                    .frame = entry.frame,
-                                    .frame_bytes = entry.frame_bytes,
-                                    .expires_ms = entry.expires_ms};
+    *ret_view = (struct store_view){
+        .seq = found, .frame = entry.frame, .frame_bytes = entry.frame_bytes, .expires_ms = entry.expires_ms};
     return 0;
 }
 

@@ -13,28 +13,33 @@
 #define RESERVE_KEPT_PART 4     /* the last quarter of the reserve is for deletes and the directory alone, */
 #define RESERVE_KEPT_PAGES 32   /* and never less than what a delete takes before it frees anything */
 
-/* One queue, from its first entry, which the cursor is at. Its bytes are the difference of what had been put
+/* One queue, from its first record, which the cursor is at. Its bytes are the difference of what had been put
  * before the first and after the last: more than are there, where it has gaps. */
-static int find_queue(struct environment *environment, const struct value_place *place, struct map_view key,
-                      struct map_view value) {
+static int find_queue(struct environment *environment, const struct run *first_run) {
+    const struct value_place *place = &first_run->place;
     struct value_key end = value_key_queue_end(place->account, place->device);
     struct value_queue first = {0}, last = {0};
-    struct value_place last_place;
-    bool known = value_peek_queue(value, &first) == 0 && first.has_before;
+    struct run last_run;
+    struct map_view key, value;
+    bool known = value_peek_queue(run_entry(first_run, 0), &first) == 0 && first.has_before;
     int error = map_seek_before(environment->cursor, value_key_view(&end), &key, &value);
     if (error)
         return error;
-    if (!value_key_read(key, &last_place) || last_place.seq < place->seq)
+    if (!run_open(key, value, &last_run) || last_run.place.seq < place->seq)
         return -EUCLEAN;
-    uint64_t put = 0, bytes_most = (last_place.seq - place->seq + 1) * FRAME_BYTES_MAX;
-    if (value_peek_queue(value, &last) == 0 && last.has_before)
-        put = last.before + (queue_counts(value) ? last.frame_bytes : 0);
-    /* Only the first page of each value is read, so the checksums are not: what can't be is not believed. */
+    /* No new entry may get a number that one in a damaged run may have. */
+    uint32_t count = run_is_damaged(&last_run) ? RUN_ENTRIES_MAX : last_run.count;
+    uint64_t last_seq = last_run.place.seq + count - 1;
+    struct map_view last_value = run_entry(&last_run, last_run.count - 1);
+    uint64_t put = 0, bytes_most = (last_seq - place->seq + 1) * FRAME_BYTES_MAX;
+    if (value_peek_queue(last_value, &last) == 0 && last.has_before)
+        put = last.before + (queue_counts(last_value) ? last.frame_bytes : 0);
+    /* Only one page of each value is read, so the checksums are not: what can't be is not believed. */
     known = known && put > first.before && put - first.before <= bytes_most;
     struct counts_range range = {.account = place->account,
                                  .device = place->device,
                                  .first = place->seq,
-                                 .last = last_place.seq,
+                                 .last = last_seq,
                                  .bytes = known ? put - first.before : 0};
     return counts_expect(&environment->counts, &range, put);
 }
@@ -48,10 +53,10 @@ static int find_queues(struct environment *environment) {
     struct value_key at = value_key_single(VALUE_QUEUE);
     struct map_view key, value;
     while ((error = map_seek(environment->cursor, value_key_view(&at), &key, &value)) == 0) {
-        struct value_place place;
-        if (value_key_read(key, &place) && place.account != 0) {
-            at = value_key_queue_end(place.account, place.device);
-            error = find_queue(environment, &place, key, value);
+        struct run run;
+        if (run_open(key, value, &run) && run.place.account != 0) {
+            at = value_key_queue_end(run.place.account, run.place.device);
+            error = find_queue(environment, &run);
         } else {
             at = value_key_behind(key);
         }

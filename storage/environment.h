@@ -14,10 +14,12 @@
 #include "core/port.h"
 #include "storage/counts.h"
 #include "storage/map.h"
+#include "storage/run.h"
 #include "storage/store.h"
 #include "storage/value.h"
 
-#define STORE_FORMAT 2 /* 1: queue entries without `before`; opened, and raised to this */
+/* 1: queue entries without `before`; 2: each in a record of its own. Both are opened, and raised to this. */
+#define STORE_FORMAT 3
 #define ENVIRONMENTS_MAX 64
 #define BATCH_NOTES_MAX 4096
 #define BATCH_BYTES_MAX (16u << 20)
@@ -89,10 +91,9 @@ struct helper {
 struct reader {
     struct map_txn *txn;
     struct map_cursor *cursor;
-    bool open;       /* a snapshot is held, until port_store_read_end */
-    bool positioned; /* the cursor is at the entry below */
-    uint64_t account, seq;
-    uint16_t device;
+    struct run_cursor at; /* over the cursor above */
+    bool open;            /* a snapshot is held, until port_store_read_end */
+    bool positioned;      /* `at` is at an entry */
 };
 
 struct environment {
@@ -177,11 +178,14 @@ void batch_answer(struct environment *environment, struct request *request, uint
 
 /* storage/queue.c ---------------------------------------------------------------------------------- */
 
-/* The put's status; map_error(txn) tells whether the transaction is lost too. */
-int queue_put(struct environment *environment, struct map_txn *txn, const struct batch_item *item);
+/* The put's status; map_error(txn) tells whether the transaction is lost too. With 0 it is in the draft, or
+ * in the map already; whatever else happens to queues, and the commit, come after queue_put_draft. */
+int queue_put(struct environment *environment, struct map_txn *txn, struct run_draft *draft,
+              const struct note *note);
+int queue_put_draft(struct map_txn *txn, struct run_draft *draft);
 int queue_delete(struct environment *environment, struct map_txn *txn, uint64_t account, uint16_t device,
                  uint64_t first, uint64_t last);
-/* True for an entry of a queue that counts towards queue_messages_max: receipts don't. */
+/* True for the value of an entry of a queue that counts towards queue_messages_max: receipts don't. */
 bool queue_counts(struct map_view value);
 /* REQUEST_FETCH and REQUEST_PURGE, within environment_look. */
 int queue_list(struct environment *environment, struct request *request);

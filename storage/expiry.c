@@ -12,7 +12,8 @@
 #include "core/stats.h"
 #include "storage/environment.h"
 
-#define SLICE_RECORDS 512
+#define SLICE_ENTRIES 512 /* after so many, a slice takes no further record */
+#define SLICE_ENTRIES_MAX (SLICE_ENTRIES + RUN_ENTRIES_MAX)
 #define REPORT_ENTRIES 256
 #define RETRY_MS 100
 
@@ -20,8 +21,9 @@ struct slice {
     struct environment *environment;
     uint64_t utc_ms;
     struct request *report; /* grows while the entries are of one queue */
-    struct value_key victims[SLICE_RECORDS];
+    struct value_key victims[SLICE_ENTRIES_MAX];
     uint32_t victim_count;
+    uint32_t entries, records; /* that it came to */
     uint64_t expired;
 };
 
@@ -82,44 +84,63 @@ static int report_add(struct slice *slice, const struct value_place *place, cons
     return 0;
 }
 
-static int slice_record(struct slice *slice, struct map_view key, struct map_view value) {
-    struct value_place place;
+static int slice_entry(struct slice *slice, const struct value_place *place, const struct value_key *key,
+                       struct map_view value) {
     struct value_queue queue;
-    struct value_code code;
-    if (key.at[0] == VALUE_CODE) {
-        if (value_read_code(key, value, &code) == 0 && code.expires_ms <= slice->utc_ms)
-            slice->victims[slice->victim_count++] = value_key_copy(key);
-        return 0;
-    }
-    if (!value_key_read(key, &place))
-        return 0;
     if (queue_counts(value))
-        counts_seen(&slice->environment->counts, place.account, place.device, place.seq);
+        counts_seen(&slice->environment->counts, place->account, place->device, place->seq);
     /* The whole value is checked only where it says that it expired: nothing is deleted on the word of
      * damaged bytes. */
     if (value_peek_queue(value, &queue) || queue.expires_ms > slice->utc_ms ||
-        value_read_queue(key, value, &queue))
+        value_read_queue(value_key_view(key), value, &queue))
         return 0;
     struct queue_entry entry;
-    queue_describe(&place, &queue, slice->utc_ms, &entry);
+    queue_describe(place, &queue, slice->utc_ms, &entry);
     if (entry.frame_type == FRAME_MESSAGE)
-        return report_add(slice, &place, &queue);
-    slice->victims[slice->victim_count++] = value_key_copy(key);
+        return report_add(slice, place, &queue);
+    slice->victims[slice->victim_count++] = *key;
     return 0;
 }
 
-/* Codes and receipts: neither counts towards what a queue may hold. */
+static int slice_record(struct slice *slice, struct map_view key, struct map_view value) {
+    struct value_code code;
+    struct run run;
+    int error = 0;
+    slice->records++;
+    if (!run_open(key, value, &run)) {
+        slice->entries++;
+        if (key.at[0] == VALUE_CODE && value_read_code(key, value, &code) == 0 &&
+            code.expires_ms <= slice->utc_ms)
+            slice->victims[slice->victim_count++] = value_key_copy(key);
+        return 0;
+    }
+    for (uint32_t i = 0; i < run.count && error == 0; i++) {
+        struct value_place place = run.place;
+        struct value_key entry_key = run_key(&run, i);
+        place.seq += i;
+        slice->entries++;
+        error = slice_entry(slice, &place, &entry_key, run_entry(&run, i));
+    }
+    return error;
+}
+
+static int delete_victim(struct environment *environment, struct map_txn *txn,
+                         const struct value_key *victim) {
+    struct value_place place;
+    if (value_key_read(value_key_view(victim), &place))
+        return queue_delete(environment, txn, place.account, place.device, place.seq, place.seq);
+    int error = map_delete(txn, value_key_view(victim));
+    return error == -ENOENT ? 0 : error;
+}
+
 static void delete_victims(struct slice *slice) {
     struct environment *environment = slice->environment;
     struct map_txn *txn;
     if (slice->victim_count == 0 || environment->closed || map_begin(environment->map, &txn))
         return;
     int error = 0;
-    for (uint32_t i = 0; i < slice->victim_count && error == 0; i++) {
-        error = map_delete(txn, value_key_view(&slice->victims[i]));
-        if (error == -ENOENT)
-            error = 0;
-    }
+    for (uint32_t i = 0; i < slice->victim_count && error == 0; i++)
+        error = delete_victim(environment, txn, &slice->victims[i]);
     if (error)
         map_abort(txn);
     else
@@ -142,7 +163,7 @@ static bool sweep(struct environment *environment, struct slice *slice) {
         return true;
     struct map_view key, value;
     int error = map_seek(environment->cursor, value_key_view(&expiry->at), &key, &value);
-    for (uint32_t i = 0; i < SLICE_RECORDS && error == 0; i++) {
+    while (slice->entries < SLICE_ENTRIES && error == 0) {
         error = slice_record(slice, key, value);
         if (error == 0)
             error = map_next(environment->cursor, &key, &value);
@@ -184,19 +205,21 @@ void expiry_turn(struct environment *environment, uint64_t now_ms, uint64_t utc_
         expiry->next_ms = expiry->paused_until_ms;
         return;
     }
-    /* A slice makes at most one report per record. */
-    if (expiry->reports_out + SLICE_RECORDS > EXPIRY_REPORTS_MAX) {
+    /* A slice makes at most one report per entry. */
+    if (expiry->reports_out + SLICE_ENTRIES_MAX > EXPIRY_REPORTS_MAX) {
         expiry->next_ms = now_ms + RETRY_MS;
         return;
     }
     struct slice slice = {.environment = environment,
                           .utc_ms = MUTANT(expires_early) ? utc_ms + 20000 : utc_ms};
-    sweep(environment, &slice);
+    bool is_last = sweep(environment, &slice);
 
-    /* The slices are spread evenly over the period. */
+    /* The records are spread evenly over the period; the last slice, which may be empty, counts as a full
+     * one. */
     uint64_t period_ms = environment->settings.expiry_sweep_ms;
-    uint64_t slices = environment->status.records / SLICE_RECORDS + 1;
-    expiry->next_ms = now_ms + (period_ms / slices > 0 ? period_ms / slices : 1);
+    uint64_t wait_ms =
+        period_ms * (is_last ? SLICE_ENTRIES : slice.records) / (environment->status.records + SLICE_ENTRIES);
+    expiry->next_ms = now_ms + (wait_ms > 0 ? wait_ms : 1);
     struct stats *stats = &environment->store->setup.stats[environment->index];
     stats_add(stats->store_expired, slice.expired);
     pthread_mutex_lock(&environment->status_lock);

@@ -4,6 +4,7 @@
 
 #include "core/crash.h"
 #include "core/frame.h"
+#include "core/must.h"
 #include "core/mutant.h"
 #include "storage/environment.h"
 
@@ -30,8 +31,8 @@ static bool queue_takes(struct counts *counts, const struct note *note, bool rec
     return true;
 }
 
-int queue_put(struct environment *environment, struct map_txn *txn, const struct batch_item *item) {
-    const struct note *note = &item->note;
+int queue_put(struct environment *environment, struct map_txn *txn, struct run_draft *draft,
+              const struct note *note) {
     if (note->put.frame_bytes < FRAME_HEADER_BYTES || note->put.frame_bytes > FRAME_BYTES_MAX)
         return -EINVAL;
     bool receipt = note->put.frame[FRAME_TYPE_AT] == FRAME_RECEIPT;
@@ -39,58 +40,61 @@ int queue_put(struct environment *environment, struct map_txn *txn, const struct
         return -EDQUOT;
     if (!environment_room(environment, VALUE_QUEUE_BYTES + note->put.frame_bytes, receipt))
         return -ENOSPC;
-    struct value_key key = value_key_queue(note->put.account, note->device, note->put.seq);
+    struct value_place place = {.account = note->put.account, .device = note->device, .seq = note->put.seq};
     struct value_queue entry = {.expires_ms = note->put.expires_ms,
-                                .before = counts_put(&environment->counts, note->put.account, note->device),
+                                .before = counts_put(&environment->counts, place.account, place.device),
                                 .frame = note->put.frame,
                                 .frame_bytes = note->put.frame_bytes};
-    crash_point(before_put);
-    int error = value_put_queue(txn, &key, &entry);
-    crash_point(after_put);
-    if (error || receipt)
+    int error =
+        receipt ? 0 : counts_add(&environment->counts, place.account, place.device, 1, entry.frame_bytes);
+    if (error || run_draft_add(draft, &place, &entry))
         return error;
-    return counts_add(&environment->counts, note->put.account, note->device, 1, note->put.frame_bytes);
+    error = queue_put_draft(txn, draft);
+    if (error == 0)
+        must(run_draft_add(draft, &place, &entry)); /* it is empty */
+    return error;
 }
 
-static int delete_range(struct environment *environment, struct map_txn *txn, const struct value_key *first,
-                        const struct value_key *last, int64_t *counted) {
-    struct map_cursor *cursor;
-    struct value_place place;
-    struct map_view key, value;
-    int error = map_cursor_open(txn, &cursor);
-    if (error)
-        return error;
-    error = map_seek(cursor, value_key_view(first), &key, &value);
-    while (error == 0) {
-        /* Keys of one queue have one length: they compare as bytes. */
-        if (key.bytes != last->used || memcmp(key.at, last->bytes, last->used) > 0)
-            break;
-        bool counts = value_key_read(key, &place) && queue_counts(value) &&
-                      !counts_will_see(&environment->counts, place.account, place.device, place.seq);
-        error = map_cursor_delete(cursor);
-        if (error)
-            break;
-        *counted += counts;
-        error = map_next(cursor, &key, &value);
-    }
-    map_cursor_close(cursor);
-    return error == -ENOENT ? 0 : error;
+int queue_put_draft(struct map_txn *txn, struct run_draft *draft) {
+    if (draft->count == 0)
+        return 0;
+    crash_point(before_put);
+    int error = run_draft_put(draft, txn);
+    crash_point(after_put);
+    return error;
+}
+
+/* Of the messages that the walk will not take off, at the run's entries from here to `last`. */
+static int64_t count_here(const struct counts *counts, const struct run_cursor *at, uint64_t last) {
+    const struct value_place *place = &at->run.place;
+    int64_t counted = 0;
+    for (uint32_t i = at->index; i < at->run.count && place->seq + i <= last; i++)
+        counted += queue_counts(run_entry(&at->run, i)) &&
+                   !counts_will_see(counts, place->account, place->device, place->seq + i);
+    return counted;
 }
 
 int queue_delete(struct environment *environment, struct map_txn *txn, uint64_t account, uint16_t device,
                  uint64_t first, uint64_t last) {
-    struct value_key first_key = value_key_queue(account, device, first);
-    struct value_key last_key = value_key_queue(account, device, last);
+    struct run_cursor at = {0};
     int64_t counted = 0;
     crash_point(before_delete);
-    int error = delete_range(environment, txn, &first_key, &last_key, &counted);
+    int error = map_cursor_open(txn, &at.cursor);
+    if (error)
+        return error;
+    error = run_seek(&at, account, device, first);
+    while (error == 0 && run_seq(&at) <= last) {
+        counted += count_here(&environment->counts, &at, last);
+        error = run_delete(&at, txn, last);
+    }
+    map_cursor_close(at.cursor);
     crash_point(after_delete);
+    if (error && error != -ENOENT)
+        return error;
     int64_t known = (int64_t)counts_get(&environment->counts, account, device);
     if (counted > known) /* damaged entries may count as what they are not */
         counted = known;
-    if (counted > 0 && error == 0)
-        error = counts_add(&environment->counts, account, device, -counted, 0);
-    return error;
+    return counted > 0 ? counts_add(&environment->counts, account, device, -counted, 0) : 0;
 }
 
 void queue_describe(const struct value_place *place, const struct value_queue *queue, uint64_t utc_ms,
@@ -126,17 +130,15 @@ int queue_list(struct environment *environment, struct request *request) {
         most = (uint32_t)request->value;
     uint64_t last = request->last ? request->last : UINT64_MAX; /* 0: the whole queue */
     uint64_t utc_ms = expiry_paused(environment, store_now_ms()) ? 0 : store_utc_ms();
-    struct value_key at = value_key_queue(request->account, request->device_number, request->first);
-    struct value_key queue = at;
-    queue.used = 11; /* kind, account, device */
-    struct map_view key, value;
+    struct run_cursor at = {.cursor = environment->cursor};
     uint32_t count = 0;
-    int error = count < most ? map_seek(environment->cursor, value_key_view(&at), &key, &value) : -ENOENT;
-    while (error == 0 && value_key_starts(key, &queue)) {
-        struct value_place place;
+    int error =
+        count < most ? run_seek(&at, request->account, request->device_number, request->first) : -ENOENT;
+    while (error == 0 && run_seq(&at) <= last) {
+        struct value_place place = at.run.place;
+        struct map_view value = run_entry(&at.run, at.index);
         struct value_queue entry;
-        if (!value_key_read(key, &place) || place.seq > last)
-            break;
+        place.seq = run_seq(&at);
         touch(value);
         /* A damaged entry is listed without a type: the shard that reads it gets -EUCLEAN, goes round it. */
         request->entries[count] = (struct queue_entry){.seq = place.seq};
@@ -144,7 +146,7 @@ int queue_list(struct environment *environment, struct request *request) {
             queue_describe(&place, &entry, utc_ms, &request->entries[count]);
         if (++count == most)
             break;
-        error = map_next(environment->cursor, &key, &value);
+        error = run_next(&at);
     }
     request->count = count;
     return error == -ENOENT ? 0 : error;

@@ -173,16 +173,37 @@ static int take(struct salvage *salvage, struct map_view key, struct map_view va
     return store(salvage, key, value);
 }
 
-static int found_record(void *context, struct map_view key, struct map_view value, uint64_t page) {
-    struct salvage *salvage = context;
-    (void)page;
+static int found_one(struct salvage *salvage, struct map_view key, struct map_view value,
+                     const struct value_key *to) {
     bool whole = value_check(key, value) == 0;
     if (salvage->source != SALVAGE_NEWEST)
         return whole && is_wanted(salvage, key) ? take(salvage, key, value) : 0;
     if (whole)
         return take(salvage, key, value);
-    struct value_key from = value_key_copy(key), to = value_key_behind(key);
-    return add_range(salvage, &from, &to, true);
+    struct value_key from = value_key_copy(key);
+    return add_range(salvage, &from, to, true);
+}
+
+/* Queue entries are taken one by one: of a run, an older commit may have had another part. */
+static int found_record(void *context, struct map_view key, struct map_view value, uint64_t page) {
+    struct salvage *salvage = context;
+    struct run run;
+    (void)page;
+    if (!run_open(key, value, &run)) {
+        struct value_key to = value_key_behind(key);
+        return found_one(salvage, key, value, &to);
+    }
+    uint64_t found = salvage->found;
+    int error = 0;
+    for (uint32_t i = 0; i < run.count && error == 0; i++) {
+        struct value_key entry = run_key(&run, i), to = run_key(&run, i + 1);
+        if (run_is_damaged(&run))
+            to = run_key(&run, RUN_ENTRIES_MAX);
+        error = found_one(salvage, value_key_view(&entry), run_entry(&run, i), &to);
+    }
+    if (salvage->found > found)
+        salvage->found = found + 1; /* it is a record of the map */
+    return error;
 }
 
 static int found_fault(void *context, const struct pages_fault *fault) {

@@ -108,8 +108,9 @@ static int migrate(struct store *store, char *ret_error, size_t error_bytes) {
         int error = meta_read(&store->environments[i], &meta);
         if (error == 0 && meta.format == STORE_FORMAT)
             continue;
-        /* From 1: what is written from now on is new; queue entries of version 1 are read as long as they are
-         * there, so that a migration takes no longer than any start. */
+        /* From 1 and 2: what is written from now on is new; queue entries of version 1, and entries with a
+         * record each, are read as long as they are there, so that a migration takes no longer than any
+         * start. */
         if (error == 0)
             error = meta_write(&store->environments[i], meta.store_id);
         if (error) {

@@ -103,6 +103,10 @@ struct value_key value_key_queue(uint64_t account, uint16_t device, uint64_t seq
     return key;
 }
 
+void value_key_next(struct value_key *key, uint64_t seq) {
+    bytes_put64_be(key->bytes + 11, seq);
+}
+
 struct value_key value_key_queue_end(uint64_t account, uint16_t device) {
     struct value_key key = value_key_queue(account, device, UINT64_MAX);
     return value_key_behind(value_key_view(&key));
@@ -153,14 +157,14 @@ static uint32_t value_sum(struct map_view key, const uint8_t *value, size_t byte
     return value_crc(crc, value + VALUE_HEADER_BYTES, bytes - VALUE_HEADER_BYTES);
 }
 
-static uint8_t version_of(enum value_kind kind) {
-    return kind == VALUE_QUEUE ? VALUE_QUEUE_VERSION : VALUE_VERSION;
+static uint8_t newest_of(enum value_kind kind) {
+    return kind == VALUE_QUEUE ? VALUE_RUN_VERSION : VALUE_VERSION;
 }
 
 static int header_check(struct map_view value, enum value_kind kind) {
     if (value.bytes < VALUE_HEADER_BYTES || value.at[1] != kind || bytes_get16(value.at + 2) != 0)
         return -EUCLEAN;
-    if (value.at[0] > version_of(kind))
+    if (value.at[0] > newest_of(kind))
         return -EPROTO;
     return value.at[0] > 0 ? 0 : -EUCLEAN;
 }
@@ -176,11 +180,19 @@ int value_open(struct map_view key, struct map_view value, enum value_kind kind,
     return 0;
 }
 
-void value_seal(struct map_view key, enum value_kind kind, uint8_t *space, size_t bytes) {
-    space[0] = version_of(kind);
+static void seal(struct map_view key, uint8_t version, enum value_kind kind, uint8_t *space, size_t bytes) {
+    space[0] = version;
     space[1] = (uint8_t)kind;
     bytes_put16(space + 2, 0);
     bytes_put32(space + 4, value_sum(key, space, bytes));
+}
+
+void value_seal(struct map_view key, enum value_kind kind, uint8_t *space, size_t bytes) {
+    seal(key, kind == VALUE_QUEUE ? VALUE_QUEUE_VERSION : VALUE_VERSION, kind, space, bytes);
+}
+
+void value_seal_run(struct map_view key, uint8_t *space, size_t bytes) {
+    seal(key, VALUE_RUN_VERSION, VALUE_QUEUE, space, bytes);
 }
 
 static int put_body(struct map_txn *txn, const struct value_key *key, const uint8_t *body,
@@ -256,18 +268,19 @@ int value_put_code(struct map_txn *txn, const struct value_key *key, const struc
     return put_body(txn, key, body, sizeof(body));
 }
 
-int value_put_queue(struct map_txn *txn, const struct value_key *key, const struct value_queue *entry) {
-    uint8_t *space;
-    struct map_view view = value_key_view(key);
-    size_t bytes = VALUE_QUEUE_BYTES + entry->frame_bytes;
-    int error = map_put(txn, view, bytes, &space);
-    if (error)
-        return error;
+void value_write_queue(const struct value_key *key, const struct value_queue *entry, uint8_t *space) {
     bytes_put64(space + VALUE_HEADER_BYTES, entry->expires_ms);
     bytes_put64(space + VALUE_HEADER_BYTES + 8, entry->before);
     memcpy(space + VALUE_QUEUE_BYTES, entry->frame, entry->frame_bytes);
-    value_seal(view, VALUE_QUEUE, space, bytes);
-    return 0;
+    value_seal(value_key_view(key), VALUE_QUEUE, space, VALUE_QUEUE_BYTES + entry->frame_bytes);
+}
+
+int value_put_queue(struct map_txn *txn, const struct value_key *key, const struct value_queue *entry) {
+    uint8_t *space;
+    int error = map_put(txn, value_key_view(key), VALUE_QUEUE_BYTES + entry->frame_bytes, &space);
+    if (error == 0)
+        value_write_queue(key, entry, space);
+    return error;
 }
 
 /* A body of exactly, or with `open_end` at least, so many bytes. */
@@ -360,8 +373,8 @@ int value_read_code(struct map_view key, struct map_view value, struct value_cod
 
 int value_peek_queue(struct map_view value, struct value_queue *ret_entry) {
     int error = header_check(value, VALUE_QUEUE);
-    if (error)
-        return error;
+    if (error || value.at[0] == VALUE_RUN_VERSION)
+        return error ? error : -EUCLEAN;
     bool has_before = value.at[0] > 1;
     size_t front = has_before ? VALUE_QUEUE_BYTES : VALUE_QUEUE_1_BYTES;
     if (value.bytes < front + FRAME_HEADER_BYTES || value.bytes > front + FRAME_BYTES_MAX)

@@ -18,6 +18,7 @@
 
 #define VALUE_VERSION 1
 #define VALUE_QUEUE_VERSION 2 /* of queue entries; stores of format 1 have them of version 1 */
+#define VALUE_RUN_VERSION 3   /* of several queue entries in one record: storage/run.h */
 #define VALUE_HEADER_BYTES 8
 #define VALUE_QUEUE_BYTES (VALUE_HEADER_BYTES + 16)  /* a queue entry without its frame */
 #define VALUE_QUEUE_1_BYTES (VALUE_HEADER_BYTES + 8) /* one of version 1 */
@@ -79,6 +80,8 @@ struct value_key value_key_device(uint64_t account, uint16_t device);
 struct value_key value_key_block(uint64_t account, uint64_t other);
 struct value_key value_key_code(uint64_t account, const uint8_t hash[VALUE_HASH_BYTES]);
 struct value_key value_key_queue(uint64_t account, uint16_t device, uint64_t seq);
+/* The same queue's key of another seq, without making it anew. */
+void value_key_next(struct value_key *key, uint64_t seq);
 /* Behind the last entry of the queue. */
 struct value_key value_key_queue_end(uint64_t account, uint16_t device);
 /* The key that follows this one directly. */
@@ -95,6 +98,8 @@ bool value_key_read(struct map_view key, struct value_place *ret_place);
 int value_open(struct map_view key, struct map_view value, enum value_kind kind, struct map_view *ret_body);
 /* Writes the header in front of a body that is already in place. */
 void value_seal(struct map_view key, enum value_kind kind, uint8_t *space, size_t bytes);
+/* The same for the front part of a run, of so many bytes; value_open reads it. */
+void value_seal_run(struct map_view key, uint8_t *space, size_t bytes);
 
 /* Stores a record under its key in a write transaction. 0 or the map's error. */
 int value_put_meta(struct map_txn *txn, const struct value_meta *meta);
@@ -105,6 +110,8 @@ int value_put_device(struct map_txn *txn, const struct device_record *record);
 int value_put_block(struct map_txn *txn, uint64_t account, uint64_t other);
 int value_put_code(struct map_txn *txn, const struct value_key *key, const struct value_code *code);
 int value_put_queue(struct map_txn *txn, const struct value_key *key, const struct value_queue *entry);
+/* Writes a queue entry's value, VALUE_QUEUE_BYTES and its frame, into this space. */
+void value_write_queue(const struct value_key *key, const struct value_queue *entry, uint8_t *space);
 
 /* Readers: 0, -EUCLEAN or -EPROTO. */
 int value_read_meta(struct map_view key, struct map_view value, struct value_meta *ret_meta);

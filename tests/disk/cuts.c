@@ -247,15 +247,14 @@ static void lay_out(struct cuts *cuts) {
     }
 }
 
-static void mark_found(const struct cuts *cuts, struct map_view key, struct map_view value,
+static void mark_entry(const struct cuts *cuts, const struct value_key *key, struct map_view value,
                        unsigned *damaged) {
-    struct value_place place;
     struct value_queue queue;
     struct frame_message message;
-    if (value_check(key, value))
+    if (value_read_queue(value_key_view(key), value, &queue)) {
         ++*damaged;
-    if (!value_key_read(key, &place) || key.at[0] != VALUE_QUEUE || value_read_queue(key, value, &queue))
         return;
+    }
     struct frame frame = {
         .type = queue.frame[2], .bytes = (uint8_t *)(uintptr_t)queue.frame, .frame_bytes = queue.frame_bytes};
     if (frame.type != FRAME_MESSAGE || frame_read_message(&frame, &message))
@@ -263,6 +262,19 @@ static void mark_found(const struct cuts *cuts, struct map_view key, struct map_
     struct entry *entry = find_entry(cuts, &message.id);
     if (entry)
         entry->found = true;
+}
+
+static void mark_found(const struct cuts *cuts, struct map_view key, struct map_view value,
+                       unsigned *damaged) {
+    struct run run;
+    if (!run_open(key, value, &run)) {
+        *damaged += value_check(key, value) != 0;
+        return;
+    }
+    for (uint32_t i = 0; i < run.count; i++) {
+        struct value_key entry = run_key(&run, i);
+        mark_entry(cuts, &entry, run_entry(&run, i), damaged);
+    }
 }
 
 static int walk(const struct cuts *cuts, struct store *store) {

@@ -9,6 +9,7 @@
 
 #include "core/must.h"
 #include "storage/map.h"
+#include "storage/run.h"
 #include "storage/value.h"
 #include "tests/sim/house.h"
 #include "tests/sim/sim.h"
@@ -334,18 +335,22 @@ bool store_disk_failed(uint32_t environment) {
     return maps[environment].failed;
 }
 
+static uint8_t type_of(const struct run *run, uint32_t index) {
+    return run_entry(run, index).at[VALUE_QUEUE_BYTES + 2];
+}
+
 uint64_t store_disk_queue_entries(char *text, size_t text_bytes) {
     uint64_t count = 0;
     for (uint32_t i = 0; i < SIM_STORES_MAX; i++) {
         const struct table *table = &maps[i].table;
         for (uint32_t j = table->count; j-- > 0 && table->at[j]->bytes[0] == VALUE_QUEUE;) {
-            struct value_place place = {0};
-            count++;
-            if (!text || !value_key_read(key_of(table->at[j]), &place))
-                continue;
-            snprintf(text, text_bytes, "account %llu device %u number %llu type %u",
-                     (unsigned long long)place.account, place.device, (unsigned long long)place.seq,
-                     value_of(table->at[j]).at[VALUE_QUEUE_BYTES + 2]);
+            struct run run;
+            must(run_open(key_of(table->at[j]), value_of(table->at[j]), &run));
+            count += run.count;
+            if (text)
+                snprintf(text, text_bytes, "account %llu device %u number %llu type %u",
+                         (unsigned long long)run.place.account, run.place.device,
+                         (unsigned long long)run.place.seq, type_of(&run, 0));
         }
     }
     return count;
@@ -355,16 +360,17 @@ uint64_t store_disk_queue_longest(void) {
     uint64_t longest = 0;
     for (uint32_t i = 0; i < SIM_STORES_MAX; i++) {
         const struct table *table = &maps[i].table;
-        struct value_place before = {0}, place;
-        uint64_t run = 0;
+        struct value_place before = {0};
+        uint64_t messages = 0;
         for (uint32_t j = table->count; j-- > 0 && table->at[j]->bytes[0] == VALUE_QUEUE;) {
-            if (!value_key_read(key_of(table->at[j]), &place))
-                continue;
-            if (place.account != before.account || place.device != before.device)
-                run = 0;
-            run += value_of(table->at[j]).at[VALUE_QUEUE_BYTES + 2] == FRAME_MESSAGE;
-            before = place;
-            longest = run > longest ? run : longest;
+            struct run run;
+            must(run_open(key_of(table->at[j]), value_of(table->at[j]), &run));
+            if (run.place.account != before.account || run.place.device != before.device)
+                messages = 0;
+            for (uint32_t k = 0; k < run.count; k++)
+                messages += type_of(&run, k) == FRAME_MESSAGE;
+            before = run.place;
+            longest = messages > longest ? messages : longest;
         }
     }
     return longest;

@@ -1,4 +1,4 @@
-/* Stores of other formats: the kept one of format 1 opens and goes on; a newer one is refused with a
+/* Stores of other formats: the kept ones of format 1 and 2 open and go on; a newer one is refused with a
  * sentence; a migration that was cut short goes on. */
 #include <errno.h>
 #include <sys/stat.h>
@@ -8,7 +8,8 @@
 
 TestSuite(store_format, .timeout = 120);
 
-/* What is in tests/vectors/store-1: accounts alice, bob and carol, 20 entries for bob. */
+/* What is in tests/vectors/store-1: accounts alice, bob and carol, 20 entries for bob. In store-2, which was
+ * made from it: 20 more. */
 enum { BOB = 2, KEPT_ENTRIES = 20, KEPT_ENVIRONMENTS = 2 };
 
 static void run(const char *format, const char *first, const char *second) {
@@ -17,19 +18,19 @@ static void run(const char *format, const char *first, const char *second) {
     cr_assert_eq(system(command), 0, "%s", command);
 }
 
-static const char *kept_folder(void) {
+static const char *kept_folder(uint32_t format) {
     static char path[256];
     snprintf(path, sizeof(path), "%s", __FILE__);
     char *end = strstr(path, "tests/unit/");
     cr_assert(end);
-    strcpy(end, "tests/vectors/store-1");
+    snprintf(end, sizeof(path) - (size_t)(end - path), "tests/vectors/store-%u", format);
     return path;
 }
 
-static void make_kept(struct rig *rig) {
+static void make_kept(struct rig *rig, uint32_t format) {
     rig_make(rig);
     rig->config.store_environments = KEPT_ENVIRONMENTS;
-    run("cp -r '%s'/* '%s'", kept_folder(), rig->folder);
+    run("cp -r '%s'/* '%s'", kept_folder(format), rig->folder);
     run("chmod 600 '%s/%s'", rig->folder, "server.key");
 }
 
@@ -70,29 +71,38 @@ static void expect_whole(struct rig *rig, uint64_t entries) {
     cr_assert_eq(check_store(rig->folder, no_finding, NULL, &result, rig->error, sizeof(rig->error)), 0);
 }
 
-Test(store_format, store_of_format_1_opens_and_goes_on_in_this_one) {
+static void goes_on(uint32_t format) {
+    uint64_t kept = format * KEPT_ENTRIES;
     struct rig rig;
     struct account_record record;
-    make_kept(&rig);
+    make_kept(&rig, format);
     rig_start(&rig);
     for (uint32_t i = 0; i < KEPT_ENVIRONMENTS; i++)
         cr_assert_eq(format_of(&rig, i), STORE_FORMAT);
     struct request found = {.kind = REQUEST_LOOKUP, .name = "carol", .accounts = &record};
     cr_assert_eq(rig_request(&rig, &found), 0);
     cr_assert_eq(record.flags, ACCOUNT_SUSPENDED);
-    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = BOB, .seq = KEPT_ENTRIES + 1}), 0);
-    expect_whole(&rig, KEPT_ENTRIES + 1);
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = BOB, .seq = kept + 1}), 0);
+    expect_whole(&rig, kept + 1);
     rig_start(&rig);
-    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = BOB, .seq = KEPT_ENTRIES + 2}), 0);
-    rig_delete(&rig, BOB, 1, 1, KEPT_ENTRIES);
+    cr_assert_eq(rig_put(&rig, (struct rig_put){.account = BOB, .seq = kept + 2}), 0);
+    rig_delete(&rig, BOB, 1, 1, kept);
     expect_whole(&rig, 2);
     rig_remove(&rig);
+}
+
+Test(store_format, store_of_format_1_opens_and_goes_on_in_this_one) {
+    goes_on(1);
+}
+
+Test(store_format, store_of_format_2_opens_and_goes_on_in_this_one) {
+    goes_on(2);
 }
 
 /* The highest environment is migrated first. */
 Test(store_format, migration_that_was_cut_short_goes_on) {
     struct rig rig;
-    make_kept(&rig);
+    make_kept(&rig, 1);
     rig_open(&rig);
     set_format(&rig, 0, 1);
     rig_close(&rig);
@@ -104,19 +114,19 @@ Test(store_format, migration_that_was_cut_short_goes_on) {
 
 Test(store_format, store_that_can_not_be_opened_stays_as_it_is) {
     struct rig rig;
-    make_kept(&rig);
+    make_kept(&rig, 1);
     run("rm '%s/%s'", rig.folder, "server.key");
     cr_assert_eq(rig_try_open(&rig), -ENOENT, "no key");
     rig_close(&rig);
-    run("cmp '%s/env-0/data.mdb' '%s/env-0/data.mdb'", kept_folder(), rig.folder);
-    run("cmp '%s/env-1/data.mdb' '%s/env-1/data.mdb'", kept_folder(), rig.folder);
+    run("cmp '%s/env-0/data.mdb' '%s/env-0/data.mdb'", kept_folder(1), rig.folder);
+    run("cmp '%s/env-1/data.mdb' '%s/env-1/data.mdb'", kept_folder(1), rig.folder);
     rig_remove(&rig);
 }
 
 Test(store_format, newer_format_of_any_environment_is_refused_with_a_sentence) {
     for (uint32_t newer = 0; newer < KEPT_ENVIRONMENTS; newer++) {
         struct rig rig;
-        make_kept(&rig);
+        make_kept(&rig, 1);
         rig_open(&rig);
         set_format(&rig, newer, STORE_FORMAT + 1);
         rig_close(&rig);

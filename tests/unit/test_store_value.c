@@ -69,7 +69,7 @@ Test(store_value, newer_version_is_told_from_damage) {
     struct value_queue entry;
     uint8_t space[64];
     size_t bytes = make_value(&key, space);
-    space[0] = VALUE_QUEUE_VERSION + 1;
+    space[0] = VALUE_RUN_VERSION + 1;
     cr_assert_eq(value_read_queue(value_key_view(&key), view(space, bytes), &entry), -EPROTO);
 }
 
