@@ -16,7 +16,7 @@
 #define BASE_PAIRS 500u
 
 typedef void fill_figures(struct figures *figures, const struct trial *trial, const struct options *options,
-                          struct report *report);
+                          struct report *report, const struct pins *pins);
 
 /* Every command of this file: trials with these options, figures of each. */
 static int repeat(const char *name, const struct options *options, fill_figures *fill, int count,
@@ -43,7 +43,7 @@ static int repeat(const char *name, const struct options *options, fill_figures 
         figures.count = 0;
         if (status)
             continue;
-        fill(&figures, &trial, options, &report);
+        fill(&figures, &trial, options, &report, &pins);
         report_add(&report, &figures, true);
     }
     report.is_complete &= status == EXIT_COMPLETE;
@@ -77,7 +77,8 @@ static void add_base(struct figures *figures, double cpu_us, const struct option
 }
 
 static void fill_idle(struct figures *figures, const struct trial *trial, const struct options *options,
-                      struct report *report) {
+                      struct report *report, const struct pins *pins) {
+    (void)pins;
     double connections = options->pairs * 2.0;
     double user = (double)trial->memory_idle.user_bytes - (double)trial->memory_before.user_bytes;
     double kernel = (double)trial->memory_idle.kernel_bytes - (double)trial->memory_before.kernel_bytes;
@@ -132,10 +133,10 @@ int idle_run(int count, char **arguments) {
 /* --- reconnect ------------------------------------------------------------------------------------------ */
 
 static void fill_reconnect(struct figures *figures, const struct trial *trial, const struct options *options,
-                           struct report *report) {
+                           struct report *report, const struct pins *pins) {
     double devices = options->pairs * 2.0, x25519_us = own_best_x25519_us();
     double cpu_us = (double)trial->storm_cpu_ns / 1e3 / devices;
-    (void)report;
+    (void)report, (void)pins;
     figures_add(figures, devices, "", "devices");
     figures_plot(figures, devices / trial->storm_seconds, "handshakes/s", "handshakes_per_s");
     figures_add(figures, trial->storm_seconds, "s", "seconds_until_all_are_served");
@@ -168,11 +169,12 @@ int reconnect_run(int count, char **arguments) {
 /* --- offline -------------------------------------------------------------------------------------------- */
 
 static void fill_offline(struct figures *figures, const struct trial *trial, const struct options *options,
-                         struct report *report) {
+                         struct report *report, const struct pins *pins) {
     double messages = (double)options->pairs * options->messages;
     double batch = trial->store_commits > 0 ? messages / trial->store_commits : 1;
     double rate = messages / trial->enqueue_seconds;
-    double best = own_best_lmdb_appends_per_s(options->size_bytes + FRAME_OVERHEAD_BYTES, (uint32_t)batch);
+    double best = own_best_lmdb_appends_per_s(options->size_bytes + FRAME_OVERHEAD_BYTES, (uint32_t)batch,
+                                              pins->is_pinned ? &pins->server : NULL);
     (void)report;
     figures_add(figures, messages, "", "messages");
     figures_plot(figures, rate, "1/s", "durable_enqueues_per_s");
@@ -193,14 +195,14 @@ static void fill_offline(struct figures *figures, const struct trial *trial, con
 
 int offline_run(int count, char **arguments) {
     struct options options = pairs_defaults();
-    options.messages = 400;
+    options.messages = 2000;
     options.window = 256;
     options.is_offline = true;
     options_parse(
         &options, OPTIONS_FRAME | OPTIONS_LOAD | OPTIONS_COUNT | OPTIONS_WINDOW | OPTIONS_SWITCH,
         "Messages to devices that are away, each ticked as sent when it is safe (--messages of each "
         "of --pairs senders); then the devices come back and get them. Beside it, LMDB's own best rate of "
-        "appends, with the same size, batch and fsync.",
+        "appends, with the same size, batch and fsync, on the switch's core.",
         count, arguments);
     options.rate = 0;
     return repeat("offline", &options, fill_offline, count, arguments);
@@ -209,8 +211,8 @@ int offline_run(int count, char **arguments) {
 /* --- receipts ------------------------------------------------------------------------------------------- */
 
 static void fill_receipts(struct figures *figures, const struct trial *trial, const struct options *options,
-                          struct report *report) {
-    (void)options, (void)report;
+                          struct report *report, const struct pins *pins) {
+    (void)options, (void)report, (void)pins;
     double seconds = trial->measured_seconds, messages = (double)trial->tally.measured;
     figures_plot(figures, 2 * messages / seconds, "1/s", "receipts_per_s");
     figures_add(figures, (double)trial->tally.receipts / (double)trial->tally.completed, "",

@@ -82,6 +82,6 @@ void machine_memory(pid_t pid, struct machine_memory *ret_memory) {
     *ret_memory = (struct machine_memory){
         .user_bytes = number_in(status, "RssAnon", 1024),
         .kernel_bytes = number_in("/proc/meminfo", "Slab", 1024),
-        .written_bytes = number_in(io, "write_bytes", 1),
+        .written_bytes = number_in(io, "wchar", 1),
     };
 }

@@ -18,9 +18,12 @@ struct machine {
 };
 
 struct machine_memory {
-    uint64_t user_bytes;    /* of the process: anonymous memory in use (RssAnon) */
-    uint64_t kernel_bytes;  /* of the whole machine: slabs */
-    uint64_t written_bytes; /* of the process, to storage; 0 where it can not be seen */
+    uint64_t user_bytes;   /* of the process: anonymous memory in use (RssAnon) */
+    uint64_t kernel_bytes; /* of the whole machine: slabs */
+    /* That the process handed to write calls, sockets of io_uring not among them; 0 where it can not be seen.
+     * Not the kernel's write_bytes: that counts the whole of a large folio again each time a page of it is
+     * written. */
+    uint64_t written_bytes;
 };
 
 /* What can not be found out is "unknown". */

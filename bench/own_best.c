@@ -74,15 +74,20 @@ static double append(MDB_env *env, uint32_t value_bytes, uint32_t batch) {
     return error ? -EIO : (double)count * 1e9 / (double)(now_ns - from_ns);
 }
 
-double own_best_lmdb_appends_per_s(uint32_t value_bytes, uint32_t batch) {
+double own_best_lmdb_appends_per_s(uint32_t value_bytes, uint32_t batch, const cpu_set_t *cores) {
     struct process process; /* for its folder */
     MDB_env *env = NULL;
     double rate = -EIO;
+    cpu_set_t before;
+    if (sched_getaffinity(0, sizeof(before), &before) < 0 ||
+        (cores && sched_setaffinity(0, sizeof(*cores), cores) < 0))
+        return -errno;
     if (process_init(&process) == 0 && mdb_env_create(&env) == 0 &&
         mdb_env_set_mapsize(env, LMDB_MAP_BYTES) == 0 && mdb_env_open(env, process.folder, 0, 0600) == 0)
         rate = append(env, value_bytes, batch ? batch : 1);
     if (env)
         mdb_env_close(env);
     process_close(&process);
+    sched_setaffinity(0, sizeof(before), &before);
     return rate;
 }
