@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "bench/jetstream.h"
 #include "bench/own_best.h"
 #include "bench/pairs.h"
 #include "bench/trial.h"
@@ -14,6 +15,7 @@
 #define DH_OF_HANDSHAKE 5 /* of the switch, in Noise IK: one for its ephemeral key, four of the pattern */
 #define FRAME_OVERHEAD_BYTES 56u
 #define BASE_PAIRS 500u
+#define JETSTREAM_PART 10 /* of the messages */
 
 typedef void fill_figures(struct figures *figures, const struct trial *trial, const struct options *options,
                           struct report *report, const struct pins *pins);
@@ -168,6 +170,31 @@ int reconnect_run(int count, char **arguments) {
 
 /* --- offline -------------------------------------------------------------------------------------------- */
 
+/* The same, with a part of the messages: it is slower. */
+static void add_jetstream(struct figures *figures, double rate, const struct options *asked,
+                          const struct pins *pins, struct report *report) {
+    static struct trial trial;
+    struct options options = *asked;
+    const struct server_kind *kind = &server_jetstream;
+    if (report->run_count == 0)
+        cJSON_AddStringToObject(report->settings, kind->name,
+                                process_is_installed(kind->program) ? kind->settings : "not installed");
+    if (!process_is_installed(kind->program)) {
+        fprintf(stderr, "ternbench: %s is not installed: skipped\n", kind->program);
+        return;
+    }
+    options.messages = options.messages / JETSTREAM_PART + 1;
+    if (trial_run(&trial, kind, &options, pins) != EXIT_COMPLETE) {
+        report->is_complete = false;
+        return;
+    }
+    double messages = (double)options.pairs * options.messages;
+    double its_rate = messages / trial.enqueue_seconds;
+    figures_plot(figures, its_rate, "1/s", "jetstream_enqueues_per_s");
+    figures_plot(figures, messages / trial.drain_seconds, "1/s", "jetstream_drained_per_s");
+    figures_add(figures, rate / its_rate, "", "ratio_jetstream");
+}
+
 static void fill_offline(struct figures *figures, const struct trial *trial, const struct options *options,
                          struct report *report, const struct pins *pins) {
     double messages = (double)options->pairs * options->messages;
@@ -175,7 +202,6 @@ static void fill_offline(struct figures *figures, const struct trial *trial, con
     double rate = messages / trial->enqueue_seconds;
     double best = own_best_lmdb_appends_per_s(options->size_bytes + FRAME_OVERHEAD_BYTES, (uint32_t)batch,
                                               pins->is_pinned ? &pins->server : NULL);
-    (void)report;
     figures_add(figures, messages, "", "messages");
     figures_plot(figures, rate, "1/s", "durable_enqueues_per_s");
     figures_plot(figures, messages / trial->drain_seconds, "1/s", "drained_per_s");
@@ -191,6 +217,7 @@ static void fill_offline(struct figures *figures, const struct trial *trial, con
                     "server_cpu_us_per_enqueue");
     figures_add(figures, trial->enqueue_seconds, "s", "enqueue_s");
     figures_add(figures, trial->drain_seconds, "s", "drain_s");
+    add_jetstream(figures, rate, options, pins, report);
 }
 
 int offline_run(int count, char **arguments) {
@@ -202,7 +229,8 @@ int offline_run(int count, char **arguments) {
         &options, OPTIONS_FRAME | OPTIONS_LOAD | OPTIONS_COUNT | OPTIONS_WINDOW | OPTIONS_SWITCH,
         "Messages to devices that are away, each ticked as sent when it is safe (--messages of each "
         "of --pairs senders); then the devices come back and get them. Beside it, LMDB's own best rate of "
-        "appends, with the same size, batch and fsync, on the switch's core.",
+        "appends, with the same size, batch and fsync, on the switch's core, and nats-server with JetStream "
+        "and file storage.",
         count, arguments);
     options.rate = 0;
     return repeat("offline", &options, fill_offline, count, arguments);

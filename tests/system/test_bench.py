@@ -2,9 +2,10 @@
 seen."""
 import json
 import os
+import shutil
 import time
 
-from harness import RELEASE, Process, check, main, test, until
+from harness import RELEASE, Process, check, main, skip, test, until
 
 
 def bench(world, switch, *arguments):
@@ -82,6 +83,18 @@ def pairs_takes_every_combination_of_its_lists(world):
         check(load["messages_per_s"] > 0 and load["delivered_p99_us"] > 0, "%s: %s", name, load)
     refused = Process(world, "ternbench", [os.path.join(RELEASE, "ternbench"), "ratio", "--pairs", "1,2"])
     refused.expect_code(2, 10)
+
+
+@test(build="release")
+def offline_keeps_every_message_beside_jetstream(world):
+    found = figures(world, RELEASE, "offline", "--pairs", "20", "--messages", "300", "--window", "16")
+    check(found["messages"] == 6000, "%s messages", found["messages"])
+    check(found["fsyncs_per_message"] > 0 and found["durable_enqueues_per_s"] > 0, "nothing kept: %s", found)
+    check(found["bytes_written_per_byte_queued"] > 1, "less written than queued: %s", found)
+    if not shutil.which("nats-server", path=os.environ["PATH"] + ":/usr/sbin"):
+        skip("nats-server is not there")
+    for name in ("jetstream_enqueues_per_s", "jetstream_drained_per_s", "ratio_jetstream"):
+        check(found.get(name, 0) > 0, "%s is missing in %s", name, found)
 
 
 @test(build="release")
