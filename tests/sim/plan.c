@@ -30,6 +30,8 @@ static void draw_limits(struct plan *plan) {
     config_defaults(config);
     config->session_messages_per_s = config->session_bytes_per_s = config->session_frames_per_s = 0;
     config->connections_max = between(12, 40);
+    if (config->connections_max < SIM_DEVICES_MAX)
+        config->connections_max = SIM_DEVICES_MAX;
     config->handshake_ms = between(500, 10000);
     config->ping_s = between(2, 30);
     config->idle_s = config->ping_s + between(1, 60);

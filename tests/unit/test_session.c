@@ -313,6 +313,21 @@ Test(session, silence_is_pinged_and_then_closed) {
     expect_closed(CLOSE_IDLE, 0);
 }
 
+/* A store that is behind needs the acknowledgements that may lie behind a question. */
+Test(session, question_does_not_wait_for_a_busy_store) {
+    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    log_in(1);
+    uint32_t party = port_directory_party(shard);
+    struct note note = {.kind = NOTE_DELETE, .device = 1, .erase = {.account = 1, .first = 1, .last = 1}};
+    while (lanes_room(shard->lanes, shard->index, party) > 0)
+        lanes_post(shard->lanes, shard->index, party, &note);
+    lanes_post(shard->lanes, shard->index, party, &note);
+    struct frame_lookup lookup = {.request = 1, .account = 2, .name = ""};
+    say_record(out, frame_write_lookup(out, FRAME_LOOKUP, &lookup));
+    cr_assert(!world.conns[0][talk.slot].paused);
+    cr_assert_eq(shard->sessions[talk.slot]->requests, 1);
+}
+
 /* A session that had its share sees its pings unread: both ends would take each other for dead, connect again
  * and send everything again, for ever. */
 Test(session, who_is_not_read_is_pinged_and_not_taken_for_dead) {
