@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/callgrind.h"
 #include "bench/pairs.h"
 #include "bench/process.h"
 #include "bench/trial.h"
@@ -34,7 +35,7 @@ static double count_instructions(const struct server_kind *kind, const struct op
                                  const struct pins *pins, uint32_t messages) {
     struct process process;
     struct options options = *asked;
-    char log[PROCESS_PATH_BYTES * 3], path[PROCESS_PATH_BYTES * 2], line[256], shim[PROCESS_PATH_BYTES * 2];
+    char log[PROCESS_PATH_BYTES * 3], path[PROCESS_PATH_BYTES * 2], shim[PROCESS_PATH_BYTES * 2];
     double count = -1;
     if (!find_shim(shim) || process_init(&process) < 0)
         return -1;
@@ -46,14 +47,8 @@ static double count_instructions(const struct server_kind *kind, const struct op
     options.window = CALLGRIND_WINDOW;
     options.messages = messages;
     options.switch_under = under;
-    FILE *file = trial_run(&trial, kind, &options, pins) == EXIT_COMPLETE ? fopen(path, "re") : NULL;
-    while (file && fgets(line, sizeof(line), file)) {
-        const char *at = strstr(line, "Collected :");
-        if (at)
-            count = strtod(at + strlen("Collected :"), NULL);
-    }
-    if (file)
-        fclose(file);
+    if (trial_run(&trial, kind, &options, pins) == EXIT_COMPLETE)
+        count = callgrind_total(path);
     process_close(&process);
     return count;
 }

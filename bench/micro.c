@@ -6,6 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/callgrind.h"
 #include "bench/end.h"
 #include "bench/micro_route.h"
 #include "bench/pairs.h"
@@ -125,7 +126,7 @@ static double ns_of(const struct step *step, uint32_t rounds) {
  * counted. */
 static double count_instructions(const char *step, uint32_t rounds) {
     struct process process;
-    char own[PROCESS_PATH_BYTES], number[16], log[PROCESS_PATH_BYTES * 2], line[256];
+    char own[PROCESS_PATH_BYTES], number[16], log[PROCESS_PATH_BYTES * 2];
     ssize_t bytes = readlink("/proc/self/exe", own, sizeof(own) - 1);
     double count = -1;
     if (bytes <= 0 || process_init(&process) < 0)
@@ -145,14 +146,7 @@ static double count_instructions(const char *step, uint32_t rounds) {
     if (process_start(&process, NULL, arguments, NULL) == 0)
         process_wait_end(&process);
     snprintf(log, sizeof(log), "%s/log", process.folder);
-    FILE *file = fopen(log, "re");
-    while (file && fgets(line, sizeof(line), file)) {
-        const char *at = strstr(line, "Collected :");
-        if (at)
-            count = strtod(at + strlen("Collected :"), NULL);
-    }
-    if (file)
-        fclose(file);
+    count = callgrind_total(log);
     process_close(&process);
     return count;
 }

@@ -156,17 +156,13 @@ static void add_runs(const struct report *report, cJSON *root) {
     }
 }
 
-static cJSON *as_json(struct report *report) {
-    cJSON *root = cJSON_CreateObject();
+void report_add_origin(cJSON *root) {
     char text[64];
     time_t now = time(NULL);
     struct tm utc;
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
-    cJSON_AddStringToObject(root, "name", report->name);
-    cJSON_AddStringToObject(root, "command", report->command);
-    cJSON_AddStringToObject(root, "time", text);
-    cJSON_AddBoolToObject(root, "complete", report->is_complete);
     struct machine machine;
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+    cJSON_AddStringToObject(root, "time", text);
     machine_describe(&machine);
     cJSON *object = cJSON_AddObjectToObject(root, "machine");
     cJSON_AddStringToObject(object, "cpu", machine.cpu);
@@ -174,6 +170,14 @@ static cJSON *as_json(struct report *report) {
     cJSON_AddNumberToObject(object, "memory_bytes", (double)machine.memory_bytes);
     cJSON_AddStringToObject(object, "kernel", machine.kernel);
     cJSON_AddStringToObject(object, "system", machine.system);
+}
+
+static cJSON *as_json(struct report *report) {
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "name", report->name);
+    cJSON_AddStringToObject(root, "command", report->command);
+    cJSON_AddBoolToObject(root, "complete", report->is_complete);
+    report_add_origin(root);
     cJSON_AddItemToObject(root, "versions", report->versions);
     cJSON_AddItemToObject(root, "settings", report->settings);
     cJSON_AddItemToObject(root, "notes", report->notes);
@@ -181,7 +185,7 @@ static cJSON *as_json(struct report *report) {
     return root;
 }
 
-static int write_json(const cJSON *root, const char *path) {
+int report_write_json(const cJSON *root, const char *path) {
     char *text = cJSON_Print(root);
     if (!text)
         return -ENOMEM;
@@ -197,14 +201,14 @@ static int write_json(const cJSON *root, const char *path) {
 
 int report_close(struct report *report, const char *json, const char *plot) {
     progress_clear();
-    if (report->run_count)
+    if (report->run_count || cJSON_GetArraySize(report->notes) > 0)
         print_table(report);
     int error = plot && report->run_count ? plot_write(report, plot) : 0;
     if (error)
         fprintf(stderr, "ternbench: %s: %s\n", plot,
                 error == -ENOENT ? "gnuplot is not there" : strerror(-error));
     cJSON *root = as_json(report); /* takes settings, versions and notes */
-    int written = json ? write_json(root, json) : 0;
+    int written = json ? report_write_json(root, json) : 0;
     if (written)
         fprintf(stderr, "ternbench: %s: %s\n", json, strerror(-written));
     cJSON_Delete(root);

@@ -40,4 +40,11 @@ int report_close(struct report *report, const char *json, const char *plot);
 bool report_sum_up(const struct report *report, const char *name, double *ret_median, double *ret_min,
                    double *ret_max);
 
+/* --- for JSON of another shape -------------------------------------------------------------------------- */
+
+/* When and on which machine. */
+void report_add_origin(cJSON *root);
+/* 0 or negative errno. */
+int report_write_json(const cJSON *root, const char *path);
+
 #endif

@@ -1,11 +1,9 @@
 #include "bench/torture_report.h"
 
 #include <cjson/cJSON.h>
-#include <errno.h>
 #include <inttypes.h>
-#include <time.h>
 
-#include "bench/machine.h"
+#include "bench/report.h"
 #include "core/version.h"
 
 #define X(name, passes, moment) {#name, moment},
@@ -69,23 +67,15 @@ void torture_report_print_wrong(const struct torture_result *result, FILE *out) 
 
 static cJSON *as_json(const struct torture_result *result) {
     const struct torture_options *options = result->options;
-    struct machine machine;
-    machine_describe(&machine);
-    char text[64];
-    time_t now = time(NULL);
-    struct tm utc;
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+    char seed[24];
     cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "name", "torture");
     cJSON_AddStringToObject(root, "command", "torture");
-    cJSON_AddStringToObject(root, "time", text);
     cJSON_AddStringToObject(root, "version", TERN_VERSION);
-    cJSON *object = cJSON_AddObjectToObject(root, "machine");
-    cJSON_AddStringToObject(object, "cpu", machine.cpu);
-    cJSON_AddNumberToObject(object, "cores", (double)machine.cores);
-    cJSON_AddStringToObject(object, "kernel", machine.kernel);
+    report_add_origin(root);
     cJSON *settings = cJSON_AddObjectToObject(root, "settings");
-    snprintf(text, sizeof(text), "%" PRIu64, result->seed);
-    cJSON_AddStringToObject(settings, "seed", text); /* larger than JSON's numbers are exact */
+    snprintf(seed, sizeof(seed), "%" PRIu64, result->seed);
+    cJSON_AddStringToObject(settings, "seed", seed); /* larger than JSON's numbers are exact */
     cJSON_AddNumberToObject(settings, "kills", options->kills);
     cJSON_AddNumberToObject(settings, "accounts", result->account_count);
     cJSON_AddNumberToObject(settings, "devices", result->device_count);
@@ -119,16 +109,7 @@ static cJSON *as_json(const struct torture_result *result) {
 
 int torture_report_write_json(const struct torture_result *result, const char *path) {
     cJSON *root = as_json(result);
-    char *text = cJSON_Print(root);
+    int error = report_write_json(root, path);
     cJSON_Delete(root);
-    if (!text)
-        return -ENOMEM;
-    FILE *file = fopen(path, "we");
-    int error = file ? 0 : -errno;
-    if (file && fprintf(file, "%s\n", text) < 0)
-        error = -EIO;
-    if (file && fclose(file) != 0 && !error)
-        error = -errno;
-    cJSON_free(text);
     return error;
 }
