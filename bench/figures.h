@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FIGURES_MAX 256
+#define FIGURES_MAX 512
 #define FIGURE_NAME_BYTES 64
 
 struct figure {

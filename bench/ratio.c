@@ -11,9 +11,28 @@
 #include "bench/side.h"
 #include "bench/trial.h"
 
-#define PEERS_MAX 8
 #define HALF_WINDOW 64 /* wide enough not to be in the way of the rate */
 #define SHARDS_CROSSED "2"
+
+/* One run of a command: adds its figures to the report. */
+typedef int run_once(const struct options *options, const struct pins *pins, struct report *report);
+
+static int run_all(run_once *run, const char *what, const struct options *options, const struct pins *pins,
+                   struct report *report) {
+    int status = EXIT_COMPLETE;
+    snprintf(report->title, sizeof(report->title),
+             "%s: both ways, %u bytes, %u s each, %u runs; server on core %s, load on %s", what,
+             options->size_bytes, options->seconds, options->repeat,
+             pins->is_pinned ? pins->server_text : "any", pins->is_pinned ? pins->load_text : "any");
+    trial_catch_signals();
+    for (uint32_t i = 0; i < options->repeat && !status; i++)
+        status = run(options, pins, report);
+    report->is_complete &= status == EXIT_COMPLETE;
+    int error = report_close(report, options->json, options->plot);
+    return status ? status : error ? EXIT_MISSING : EXIT_COMPLETE;
+}
+
+/* --- ratio ---------------------------------------------------------------------------------------------- */
 
 /* Both at half of what the encrypted switch did at its limit under the narrowest window, each message at its
  * time: messages that come one by one are not gathered as those of a wide window are, so the limit of a wide
@@ -48,8 +67,27 @@ static int compare_half(const struct options *asked, const struct pins *pins, st
     return 0;
 }
 
-int ratio_run(int count, char **arguments) {
+static int run_ratio(const struct options *asked, const struct pins *pins, struct report *report) {
     static struct figures figures;
+    struct options options = *asked;
+    int status = EXIT_COMPLETE;
+    figures.count = 0;
+    for (uint32_t i = 0; i < options.windows.count * 2 && !status; i++) {
+        options.window = options.windows.items[i / 2];
+        const struct server_kind *kind = i % 2 ? &server_tern : &server_tern_plaintext;
+        char part[32];
+        snprintf(part, sizeof(part), "%s_w%u", kind->plaintext ? "plaintext" : "encrypted", options.window);
+        if (!options.plaintext || kind->plaintext)
+            status = side_compare(kind, &server_floor, part, &options, pins, &figures);
+    }
+    if (!status)
+        status = compare_half(asked, pins, &figures);
+    if (!status)
+        report_add(report, &figures, true);
+    return status;
+}
+
+int ratio_run(int count, char **arguments) {
     struct options options = pairs_defaults();
     options.repeat = 5;
     options.seconds = 2;
@@ -69,37 +107,13 @@ int ratio_run(int count, char **arguments) {
     pairs_settings(&report, &options, &pins);
     cJSON_AddStringToObject(report.settings, "switch", server_tern.settings);
     cJSON_AddStringToObject(report.settings, "floor", server_floor.settings);
-    snprintf(
-        report.title, sizeof(report.title),
-        "switch / floor: %u pairs, both ways, %u bytes, %u s each, %u runs; server on core %s, load on %s",
-        options.pairs, options.size_bytes, options.seconds, options.repeat,
-        pins.is_pinned ? pins.server_text : "any", pins.is_pinned ? pins.load_text : "any");
-    trial_catch_signals();
-    for (uint32_t i = 0; i < options.repeat && !status; i++) {
-        figures.count = 0;
-        for (uint32_t j = 0; j < options.windows.count * 2 && !status; j++) {
-            options.window = options.windows.items[j / 2];
-            const struct server_kind *kind = j % 2 ? &server_tern : &server_tern_plaintext;
-            char part[32];
-            snprintf(part, sizeof(part), "%s_w%u", kind->plaintext ? "plaintext" : "encrypted",
-                     options.window);
-            if (!options.plaintext || kind->plaintext)
-                status = side_compare(kind, &server_floor, part, &options, &pins, &figures);
-        }
-        if (!status)
-            status = compare_half(&options, &pins, &figures);
-        if (!status)
-            report_add(&report, &figures, true);
-    }
-    report.is_complete = status == EXIT_COMPLETE;
-    int error = report_close(&report, options.json, options.plot);
-    return status ? status : error ? EXIT_MISSING : EXIT_COMPLETE;
+    return run_all(run_ratio, "switch / floor", &options, &pins, &report);
 }
 
 /* --- crossing ------------------------------------------------------------------------------------------- */
 
 /* One shard, then two with every message and every receipt going from one to the other. */
-static int run_crossing(const struct options *asked, const struct pins *pins, struct figures *figures) {
+static int compare_crossing(const struct options *asked, const struct pins *pins, struct figures *figures) {
     struct options options = *asked;
     struct side one, two;
     char part[32];
@@ -119,8 +133,21 @@ static int run_crossing(const struct options *asked, const struct pins *pins, st
     return 0;
 }
 
-int crossing_run(int count, char **arguments) {
+static int run_crossing(const struct options *asked, const struct pins *pins, struct report *report) {
     static struct figures figures;
+    struct options options = *asked;
+    int status = EXIT_COMPLETE;
+    figures.count = 0;
+    for (uint32_t i = 0; i < options.windows.count && !status; i++) {
+        options.window = options.windows.items[i];
+        status = compare_crossing(&options, pins, &figures);
+    }
+    if (!status)
+        report_add(report, &figures, true);
+    return status;
+}
+
+int crossing_run(int count, char **arguments) {
     struct options options = pairs_defaults();
     options.repeat = 5;
     options.seconds = 2;
@@ -140,25 +167,7 @@ int crossing_run(int count, char **arguments) {
     pairs_settings(&report, &options, &pins);
     cJSON_ReplaceItemInObject(report.settings, "switch_shards", cJSON_CreateString("1, " SHARDS_CROSSED));
     cJSON_AddStringToObject(report.settings, "switch", server_tern.settings);
-    snprintf(
-        report.title, sizeof(report.title),
-        "two shards / one: %u pairs, both ways, %u bytes, %u s each, %u runs; switch on core %s, load on %s",
-        options.pairs, options.size_bytes, options.seconds, options.repeat,
-        pins.is_pinned ? pins.server_text : "any", pins.is_pinned ? pins.load_text : "any");
-    trial_catch_signals();
-    int status = EXIT_COMPLETE;
-    for (uint32_t i = 0; i < options.repeat && !status; i++) {
-        figures.count = 0;
-        for (uint32_t j = 0; j < options.windows.count && !status; j++) {
-            options.window = options.windows.items[j];
-            status = run_crossing(&options, &pins, &figures);
-        }
-        if (!status)
-            report_add(&report, &figures, true);
-    }
-    report.is_complete = status == EXIT_COMPLETE;
-    int error = report_close(&report, options.json, options.plot);
-    return status ? status : error ? EXIT_MISSING : EXIT_COMPLETE;
+    return run_all(run_crossing, "two shards / one", &options, &pins, &report);
 }
 
 /* --- peers ---------------------------------------------------------------------------------------------- */
@@ -177,44 +186,52 @@ static bool is_wanted(const struct options *options, const struct server_kind *k
     return false;
 }
 
-/* Which of them take part; the others are named in the report. */
-static uint32_t choose(const struct options *options, struct report *report,
-                       const struct server_kind *chosen[PEERS_MAX]) {
-    uint32_t count = 0;
-    const struct server_kind *kind;
-    for (uint32_t i = 0; (kind = peers_kind(i)); i++) {
-        if (!is_wanted(options, kind))
-            continue;
-        if (!process_is_installed(kind->program)) {
-            report_note(report, "%s is not installed: skipped", kind->name);
-            continue;
-        }
-        char version[MACHINE_TEXT_BYTES];
-        machine_package_version(kind->package ? kind->package : kind->program, version);
-        cJSON_AddStringToObject(report->versions, kind->ratio, version);
-        cJSON_AddStringToObject(report->settings, kind->ratio, kind->settings);
-        chosen[count++] = kind;
-    }
-    return count;
+static bool takes_part(const struct options *options, const struct server_kind *kind) {
+    return is_wanted(options, kind) && process_is_installed(kind->program);
 }
 
-static int run_peers(const struct options *asked, const struct pins *pins,
-                     const struct server_kind *const chosen[], uint32_t count, struct report *report) {
+static bool names_any(const struct options *options) {
+    const struct server_kind *kind;
+    for (uint32_t i = 0; (kind = peers_kind(i)); i++) {
+        if (is_wanted(options, kind))
+            return true;
+    }
+    return false;
+}
+
+/* With which settings they take part; the others are named. */
+static void describe_peers(const struct options *options, struct report *report) {
+    const struct server_kind *kind;
+    for (uint32_t i = 0; (kind = peers_kind(i)); i++) {
+        char version[MACHINE_TEXT_BYTES];
+        if (takes_part(options, kind)) {
+            machine_package_version(kind->package ? kind->package : kind->program, version);
+            cJSON_AddStringToObject(report->versions, kind->ratio, version);
+            cJSON_AddStringToObject(report->settings, kind->ratio, kind->settings);
+        } else if (is_wanted(options, kind)) {
+            report_note(report, "%s is not installed: skipped", kind->name);
+        }
+    }
+}
+
+/* One that fails does not take the others' figures with it. */
+static int run_peers(const struct options *asked, const struct pins *pins, struct report *report) {
     static struct figures figures;
     struct options options = *asked;
-    figures.count = 0;
+    const struct server_kind *kind;
     int worst = EXIT_COMPLETE;
-    for (uint32_t i = 0; i < count && !trial_is_interrupted(); i++) {
+    figures.count = 0;
+    for (uint32_t i = 0; (kind = peers_kind(i)) && !trial_is_interrupted(); i++) {
         int status = EXIT_COMPLETE;
-        options.pairs = asked->has_pairs || !chosen[i]->pairs ? asked->pairs : chosen[i]->pairs;
-        for (uint32_t j = 0; j < asked->windows.count && !status; j++) {
+        options.pairs = asked->has_pairs || !kind->pairs ? asked->pairs : kind->pairs;
+        for (uint32_t j = 0; takes_part(asked, kind) && j < asked->windows.count && !status; j++) {
             char part[32];
             options.window = asked->windows.items[j];
-            snprintf(part, sizeof(part), "%s_w%u", chosen[i]->ratio, options.window);
-            status = side_compare(&server_tern, chosen[i], part, &options, pins, &figures);
+            snprintf(part, sizeof(part), "%s_w%u", kind->ratio, options.window);
+            status = side_compare(&server_tern, kind, part, &options, pins, &figures);
         }
-        if (status) /* one that fails does not take the others' figures with it */
-            report_note(report, "%s did not complete window %u: no figure", chosen[i]->name, options.window);
+        if (status)
+            report_note(report, "%s did not complete window %u: no figure", kind->name, options.window);
         worst = status > worst ? status : worst;
     }
     if (figures.count)
@@ -234,22 +251,14 @@ int peers_run(int count, char **arguments) {
         count, arguments);
     struct report report;
     struct pins pins;
-    const struct server_kind *chosen[PEERS_MAX];
-    int status = pairs_pins(&options, &pins);
+    int status = names_any(&options) ? pairs_pins(&options, &pins) : EXIT_USAGE;
+    if (!names_any(&options))
+        fprintf(stderr, "ternbench: --only names none of the servers: %s\n", options.only);
     if (status)
         return status;
     report_open(&report, "peers", count, arguments);
     pairs_settings(&report, &options, &pins);
     cJSON_AddStringToObject(report.settings, "switch", server_tern.settings);
-    snprintf(report.title, sizeof(report.title),
-             "encrypted switch / peers: %u bytes, %u s each, %u runs; server on core %s, load on %s",
-             options.size_bytes, options.seconds, options.repeat, pins.is_pinned ? pins.server_text : "any",
-             pins.is_pinned ? pins.load_text : "any");
-    trial_catch_signals();
-    uint32_t chosen_count = choose(&options, &report, chosen);
-    for (uint32_t i = 0; i < options.repeat && !status && chosen_count; i++)
-        status = run_peers(&options, &pins, chosen, chosen_count, &report);
-    report.is_complete = status == EXIT_COMPLETE;
-    int error = report_close(&report, options.json, options.plot);
-    return status ? status : error ? EXIT_MISSING : EXIT_COMPLETE;
+    describe_peers(&options, &report);
+    return run_all(run_peers, "encrypted switch / peers", &options, &pins, &report);
 }

@@ -98,6 +98,12 @@ def offline_keeps_every_message_beside_jetstream(world):
 
 
 @test(build="release")
+def peers_of_an_unknown_name_are_refused(world):
+    asked = Process(world, "ternbench", [os.path.join(RELEASE, "ternbench"), "peers", "--only", "nobody"])
+    asked.expect_code(2, 10)
+
+
+@test(build="release")
 def micro_runs_every_step(world):
     found = figures(world, RELEASE, "micro", "--messages", "1000")
     for step in ("frame_parse", "seal", "seal_and_open", "lane_hop", "route", "timer"):
