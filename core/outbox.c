@@ -287,15 +287,21 @@ static int drain_one(struct shard *shard, struct device *device, uint64_t limit,
     }
     if (error)
         return error;
+    if (view.frame_bytes > space_bytes) {
+        *ret_needed = view.frame_bytes;
+        return 0;
+    }
+    /* All that follows goes by the copy: what is checked after it was made can't change any more. */
+    memcpy(space, view.frame, view.frame_bytes);
+    view.frame = space;
+    error = port_store_read_check(shard, device->account->number);
+    if (error)
+        return error;
     bool failed = is_failed(outbox, view.seq, view.frame[2]);
     if (!failed && (error = outbox_expire(shard, device, &view)) < 0)
         return error;
     if (failed || error) {
         outbox->drain_next = view.seq + 1;
-        return 0;
-    }
-    if (view.frame_bytes > space_bytes) {
-        *ret_needed = view.frame_bytes;
         return 0;
     }
     struct outbox_item *item = outbox_item_take(shard);
@@ -311,7 +317,6 @@ static int drain_one(struct shard *shard, struct device *device, uint64_t limit,
     struct frame_message body;
     if (item->type == FRAME_MESSAGE && frame_read_message(&frame, &body) == 0)
         item->id = body.id;
-    memcpy(space, view.frame, view.frame_bytes);
     link_before(outbox, item, outbox->unsent);
     struct outbox_item *unsent = outbox->unsent;
     mark_sent(shard, outbox, item);

@@ -64,9 +64,12 @@ struct store_view {
 
 /* Reads the first queue entry with seq >= `seq` of a device straight from the map; REQUEST_FETCH has paged it
  * in. 0; -ENOENT: there is none; -EUCLEAN: its checksum is wrong (ret_view->seq says which); -EIO:
- * environment closed. */
+ * environment closed, or a page of it missing: whether there is an entry is not known. */
 int port_store_read(struct shard *shard, uint64_t account, uint16_t device, uint64_t seq,
                     struct store_view *ret_view);
+/* After the bytes of such a frame were read, and before they are believed: -EIO where the disk did not give a
+ * page, and zeros may stand in its place. */
+int port_store_read_check(struct shard *shard, uint64_t account);
 /* Ends the read transactions of this turn. Cheap when there is none. */
 void port_store_read_end(struct shard *shard);
 /* Store party that keeps this account's queues; the directory's party. */

@@ -238,6 +238,13 @@ static void run_reads(struct environment *environment) {
     }
     if (error == 0)
         environment_rest(environment);
+    if (!map_failed(environment->map))
+        return;
+    for (uint32_t i = 0; i < environment->batch.count; i++) { /* what was found may not be what is there */
+        struct batch_item *item = &environment->batch.items[i];
+        if (!is_write(&item->note))
+            item->status = -EIO;
+    }
 }
 
 void batch_answer(struct environment *environment, struct request *request, uint32_t to, int status) {

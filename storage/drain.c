@@ -35,8 +35,8 @@ static bool follows(const struct reader *reader, uint64_t account, uint16_t devi
            seq == run_seq(&reader->at) + 1;
 }
 
-int drain_read(struct store *store, uint32_t shard, uint64_t account, uint16_t device, uint64_t seq,
-               struct store_view *ret_view) {
+static int read_entry(struct store *store, uint32_t shard, uint64_t account, uint16_t device, uint64_t seq,
+                      struct store_view *ret_view) {
     uint32_t index = store_environment_of(store, account);
     struct reader *reader = store_reader(store, shard, index);
     if (!reader->open && reader_open(reader, store->environments[index].map))
@@ -64,6 +64,20 @@ int drain_read(struct store *store, uint32_t shard, uint64_t account, uint16_t d
     return 0;
 }
 
+int drain_read(struct store *store, uint32_t shard, uint64_t account, uint16_t device, uint64_t seq,
+               struct store_view *ret_view) {
+    int error = read_entry(store, shard, account, device, seq, ret_view);
+    return drain_check(store, account) ? -EIO : error;
+}
+
+int drain_check(struct store *store, uint64_t account) {
+    const struct environment *environment = &store->environments[store_environment_of(store, account)];
+    if (!map_failed(environment->map))
+        return 0;
+    store_ring(store, environment->party); /* it closes the environment, and says so */
+    return -EIO;
+}
+
 void drain_read_end(struct store *store, uint32_t shard) {
     for (uint32_t i = 0; i < store->count; i++) {
         struct reader *reader = store_reader(store, shard, i);
@@ -78,6 +92,10 @@ void drain_read_end(struct store *store, uint32_t shard) {
 int port_store_read(struct shard *shard, uint64_t account, uint16_t device, uint64_t seq,
                     struct store_view *ret_view) {
     return drain_read(shard_store(shard), shard_index(shard), account, device, seq, ret_view);
+}
+
+int port_store_read_check(struct shard *shard, uint64_t account) {
+    return drain_check(shard_store(shard), account);
 }
 
 void port_store_read_end(struct shard *shard) {

@@ -64,6 +64,8 @@ static int find_queues(struct environment *environment) {
             break;
     }
     environment_rest(environment);
+    if (map_failed(environment->map))
+        return -EIO;
     return error == -ENOENT ? 0 : error;
 }
 
@@ -153,6 +155,8 @@ void environment_close_writes(struct environment *environment, int error, const 
     if (environment->closed)
         return;
     environment->closed = true;
+    if (map_failed(environment->map)) /* then it does not matter what found out */
+        what = "read";
     pthread_mutex_lock(&environment->status_lock);
     environment->status.closed = true;
     snprintf(environment->status.error, sizeof(environment->status.error), "%s failed: %s", what,

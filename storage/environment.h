@@ -246,6 +246,7 @@ void worker_close(struct environment *environment);
 
 int drain_read(struct store *store, uint32_t shard, uint64_t account, uint16_t device, uint64_t seq,
                struct store_view *ret_view);
+int drain_check(struct store *store, uint64_t account);
 void drain_read_end(struct store *store, uint32_t shard);
 
 #endif

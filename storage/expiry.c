@@ -54,6 +54,10 @@ static void report_send(struct slice *slice) {
     if (!report)
         return;
     slice->report = NULL;
+    if (map_failed(environment->map)) { /* nothing expires on the word of a page that is missing */
+        free(report);
+        return;
+    }
     slice->expired += report->count;
     environment->expiry.reports[environment->expiry.reports_out++] = report;
     struct note note = {.kind = NOTE_REQUEST, .request = report};

@@ -8,6 +8,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "core/port.h"
+#include "storage/guard.h"
 #include "storage/map.h"
 
 #define MAP_FILE_MODE 0600
@@ -32,6 +34,7 @@ struct map_cursor {
 struct map {
     MDB_env *env;
     MDB_dbi dbi;
+    struct guard *guard; /* NULL: a missing page ends the process */
     struct map_txn writer;
 };
 
@@ -76,11 +79,21 @@ static int translate_write(MDB_env *env, int code) {
     return code == EIO && is_full(env) ? -ENOSPC : translate(code);
 }
 
+/* What LMDB said of pages that are not in the file counts for nothing. */
+static int outcome(const struct map *map, int code) {
+    return map_failed(map) ? -EIO : translate_write(map->env, code);
+}
+
 static int note_error(struct map_txn *txn, int code) {
-    int error = translate_write(txn->map->env, code);
+    int error = outcome(txn->map, code);
     if (error && error != -ENOENT && txn->error == 0)
         txn->error = error;
     return error;
+}
+
+/* Asked before LMDB is: its cursors may stand on a page that is another one now. */
+static bool is_lost(struct map_txn *txn) {
+    return map_failed(txn->map) && note_error(txn, EIO);
 }
 
 static MDB_val val(struct map_view view) {
@@ -89,6 +102,17 @@ static MDB_val val(struct map_view view) {
 
 static struct map_view view_of(MDB_val value) {
     return (struct map_view){.at = value.mv_data, .bytes = value.mv_size};
+}
+
+static void guard(struct map *map) {
+    MDB_envinfo info;
+    MDB_stat stat;
+    int fd, error = -EIO;
+    if (mdb_env_get_fd(map->env, &fd) == 0 && mdb_env_info(map->env, &info) == 0 &&
+        mdb_env_stat(map->env, &stat) == 0)
+        error = guard_open(fd, info.me_mapsize, stat.ms_psize, &map->guard);
+    if (error)
+        port_log("store_unguarded error=%d", -error);
 }
 
 static int open_table(struct map *map) {
@@ -138,8 +162,10 @@ int map_open(const char *folder, uint64_t map_bytes, uint32_t readers_max, struc
     /* NOTLS: a read transaction may move between threads. NORDAHEAD: queues are read here and there. */
     if (code == 0)
         code = mdb_env_open(map->env, folder, MDB_NOTLS | MDB_NORDAHEAD, MAP_FILE_MODE);
-    if (code == 0)
-        code = open_table(map);
+    if (code)
+        goto err_after_env;
+    guard(map);
+    code = open_table(map);
     if (code)
         goto err_after_env;
     map->writer.map = map;
@@ -147,7 +173,8 @@ int map_open(const char *folder, uint64_t map_bytes, uint32_t readers_max, struc
     return 0;
 
 err_after_env:
-    error = translate_write(map->env, code);
+    error = outcome(map, code);
+    guard_close(map->guard);
     mdb_env_close(map->env);
 err_after_alloc:
     free(map);
@@ -155,23 +182,48 @@ err_after_alloc:
 }
 
 void map_close(struct map *map) {
+    guard_close(map->guard);
     mdb_env_close(map->env);
     free(map);
 }
 
-int map_begin(struct map *map, struct map_txn **ret_txn) {
-    int code = mdb_txn_begin(map->env, NULL, 0, &map->writer.txn);
+bool map_failed(const struct map *map) {
+    return guard_failed(map->guard);
+}
+
+/* A transaction takes the roots of its tables from a page of the map, unchecked. */
+static int begin(struct map *map, unsigned flags, MDB_txn **ret_txn) {
+    if (map_failed(map))
+        return -EIO;
+    int code = mdb_txn_begin(map->env, NULL, flags, ret_txn);
     if (code)
         return translate(code);
+    if (!map_failed(map))
+        return 0;
+    mdb_txn_abort(*ret_txn);
+    return -EIO;
+}
+
+int map_begin(struct map *map, struct map_txn **ret_txn) {
+    int error = begin(map, 0, &map->writer.txn);
+    if (error)
+        return error;
     map->writer.error = 0;
     *ret_txn = &map->writer;
     return 0;
 }
 
+/* A page may be missing while LMDB commits, too: then the descriptor that it writes and syncs with fails, or
+ * had done all that was asked of it before. So the pages of a commit that succeeds were made of what is
+ * there, and are on the disk. */
 int map_commit(struct map_txn *txn) {
+    if (is_lost(txn)) {
+        map_abort(txn);
+        return -EIO;
+    }
     int code = mdb_txn_commit(txn->txn);
     txn->txn = NULL;
-    return translate_write(txn->map->env, code);
+    return code ? outcome(txn->map, code) : 0;
 }
 
 void map_abort(struct map_txn *txn) {
@@ -189,10 +241,10 @@ int map_begin_read(struct map *map, struct map_txn **ret_txn) {
     struct map_txn *txn = calloc(1, sizeof(*txn));
     if (!txn)
         return -ENOMEM;
-    int code = mdb_txn_begin(map->env, NULL, MDB_RDONLY, &txn->txn);
-    if (code) {
+    int error = begin(map, MDB_RDONLY, &txn->txn);
+    if (error) {
         free(txn);
-        return translate(code);
+        return error;
     }
     txn->map = map;
     *ret_txn = txn;
@@ -205,10 +257,17 @@ void map_rest(struct map_txn *txn) {
 
 int map_renew(struct map_txn *txn) {
     txn->error = 0;
-    return note_error(txn, mdb_txn_renew(txn->txn));
+    if (is_lost(txn))
+        return -EIO;
+    int error = note_error(txn, mdb_txn_renew(txn->txn));
+    if (error)
+        mdb_txn_reset(txn->txn);
+    return error;
 }
 
 int map_get(struct map_txn *txn, struct map_view key, struct map_view *ret_value) {
+    if (is_lost(txn))
+        return -EIO;
     MDB_val at = val(key), found;
     int error = note_error(txn, mdb_get(txn->txn, txn->map->dbi, &at, &found));
     if (error == 0)
@@ -217,6 +276,8 @@ int map_get(struct map_txn *txn, struct map_view key, struct map_view *ret_value
 }
 
 int map_put(struct map_txn *txn, struct map_view key, size_t bytes, uint8_t **ret_space) {
+    if (is_lost(txn))
+        return -EIO;
     MDB_val at = val(key), space = {.mv_size = bytes};
     int error = note_error(txn, mdb_put(txn->txn, txn->map->dbi, &at, &space, MDB_RESERVE));
     if (error == 0)
@@ -225,11 +286,15 @@ int map_put(struct map_txn *txn, struct map_view key, size_t bytes, uint8_t **re
 }
 
 int map_delete(struct map_txn *txn, struct map_view key) {
+    if (is_lost(txn))
+        return -EIO;
     MDB_val at = val(key);
     return note_error(txn, mdb_del(txn->txn, txn->map->dbi, &at, NULL));
 }
 
 int map_cursor_open(struct map_txn *txn, struct map_cursor **ret_cursor) {
+    if (is_lost(txn))
+        return -EIO;
     struct map_cursor *cursor = calloc(1, sizeof(*cursor));
     if (!cursor)
         return -ENOMEM;
@@ -244,6 +309,8 @@ int map_cursor_open(struct map_txn *txn, struct map_cursor **ret_cursor) {
 }
 
 int map_cursor_renew(struct map_cursor *cursor) {
+    if (is_lost(cursor->txn))
+        return -EIO;
     return note_error(cursor->txn, mdb_cursor_renew(cursor->txn->txn, cursor->cursor));
 }
 
@@ -255,6 +322,8 @@ void map_cursor_close(struct map_cursor *cursor) {
 static int cursor_get(struct map_cursor *cursor, MDB_val *key, MDB_cursor_op op, struct map_view *ret_key,
                       struct map_view *ret_value) {
     MDB_val value;
+    if (is_lost(cursor->txn))
+        return -EIO;
     int error = note_error(cursor->txn, mdb_cursor_get(cursor->cursor, key, &value, op));
     if (error)
         return error;
@@ -278,6 +347,8 @@ int map_next(struct map_cursor *cursor, struct map_view *ret_key, struct map_vie
 int map_seek_before(struct map_cursor *cursor, struct map_view key, struct map_view *ret_key,
                     struct map_view *ret_value) {
     MDB_val at = val(key), value;
+    if (is_lost(cursor->txn))
+        return -EIO;
     int code = mdb_cursor_get(cursor->cursor, &at, &value, MDB_SET_RANGE);
     if (code && code != MDB_NOTFOUND)
         return note_error(cursor->txn, code);
@@ -285,6 +356,8 @@ int map_seek_before(struct map_cursor *cursor, struct map_view key, struct map_v
 }
 
 int map_cursor_delete(struct map_cursor *cursor) {
+    if (is_lost(cursor->txn))
+        return -EIO;
     return note_error(cursor->txn, mdb_cursor_del(cursor->cursor, 0));
 }
 
@@ -301,16 +374,18 @@ int map_usage(struct map *map, struct map_usage *ret_usage) {
     MDB_txn *txn;
     MDB_stat stat, free_stat;
     MDB_envinfo info;
-    int code = mdb_txn_begin(map->env, NULL, MDB_RDONLY, &txn);
-    if (code)
-        return translate(code);
-    code = mdb_stat(txn, map->dbi, &stat);
+    int error = begin(map, MDB_RDONLY, &txn);
+    if (error)
+        return error;
+    int code = mdb_stat(txn, map->dbi, &stat);
     if (code == 0)
         code = mdb_stat(txn, FREE_DBI, &free_stat);
     mdb_txn_abort(txn);
     if (code)
         return translate(code);
     mdb_env_info(map->env, &info);
+    if (map_failed(map))
+        return -EIO;
     uint64_t high = info.me_last_pgno + 1;
     uint64_t used = META_PAGES + stat_pages(&stat) + stat_pages(&free_stat);
     *ret_usage = (struct map_usage){.page_bytes = stat.ms_psize,
@@ -358,6 +433,34 @@ void map_unpin(struct map_pin *pin) {
     free(pin);
 }
 
+static int copy_to(struct map *map, int fd) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0) /* past the cache, as LMDB does it; some file systems can't */
+        (void)fcntl(fd, F_SETFL, flags | O_DIRECT);
+    int to = map->guard ? guard_lend(map->guard, fd) : fd;
+    if (to < 0)
+        return to;
+    int code = mdb_env_copyfd2(map->env, to, MDB_CP_COMPACT);
+    if (map->guard)
+        guard_give_back(map->guard);
+    return map_failed(map) ? -EIO : translate(code);
+}
+
 int map_copy(struct map *map, const char *folder) {
-    return translate(mdb_env_copy2(map->env, folder, MDB_CP_COMPACT));
+    char path[PATH_MAX];
+    struct map_txn *look;
+    if ((size_t)snprintf(path, sizeof(path), "%s/data.mdb", folder) >= sizeof(path))
+        return -ENAMETOOLONG;
+    /* LMDB begins the copy's transaction itself: the page that this takes is there. */
+    int error = map_begin_read(map, &look);
+    if (error)
+        return error;
+    map_abort(look);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, MAP_FILE_MODE);
+    if (fd < 0)
+        return -errno;
+    error = copy_to(map, fd);
+    if (close(fd) < 0 && error == 0)
+        error = -errno;
+    return error;
 }

@@ -88,6 +88,8 @@ static int load_walk(struct load *load, struct environment *environment, enum lo
             error = map_next(environment->cursor, &key, &value);
     }
     environment_rest(environment);
+    if (map_failed(environment->map))
+        return -EIO;
     return error == -ENOENT ? 0 : error;
 }
 

@@ -4,7 +4,8 @@
  * What decides in storage stands on this interface alone; lmdb_map.c puts LMDB behind it, a simulator
  * replaces it at link time. Errors: -ENOSPC the size limit or the disk is full; -EUCLEAN damaged; -EIO and
  * others from the system. After an error other than -ENOENT a transaction can only be aborted, and map_error
- * says so.
+ * says so. Where the disk does not give a page of the map, everything is -EIO from then on, and what was read
+ * before may have been zeros: map_failed.
  *
  * Threads: a write transaction belongs to the environment's one writer; a read transaction to one thread at a
  * time.
@@ -37,6 +38,9 @@ struct map_usage {
 /* Opens the map in this folder, which exists; makes it where it is new. */
 int map_open(const char *folder, uint64_t map_bytes, uint32_t readers_max, struct map **ret_map);
 void map_close(struct map *map);
+/* True once a page of the map could not be read: asked after the bytes of a view were read and before they
+ * are believed. Threads: any. */
+bool map_failed(const struct map *map);
 
 int map_begin(struct map *map, struct map_txn **ret_txn); /* a write transaction */
 /* Makes it durable: 0 only after the disk has it. The transaction is gone either way. */

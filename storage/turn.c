@@ -1,4 +1,6 @@
 /* A turn of a store thread: what waits in the lanes, in one commit; the answers; a slice of the sweep. */
+#include <errno.h>
+
 #include "core/crash.h"
 #include "storage/environment.h"
 
@@ -38,6 +40,8 @@ uint32_t turn_run(struct environment *environment, bool stopping) {
         expiry_turn(environment, now_ms, store_utc_ms());
         readers_turn(environment, now_ms);
     }
+    if (map_failed(environment->map))
+        environment_close_writes(environment, -EIO, "read");
     if (taken > 0)
         crash_point(before_release);
     lanes_publish(setup->lanes, environment->party, setup->ring, setup->ring_context);

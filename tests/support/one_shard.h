@@ -56,6 +56,7 @@ struct one_shard {
     size_t entry_count, entry_capacity;
     bool store_full;   /* takes no messages */
     bool store_broken; /* takes nothing */
+    bool page_missing; /* what is read from it is not what is there */
     bool clock_wrong;  /* the store sees its clocks disagree */
     bool bufs_scarce;
     uint64_t refused_from[ONE_ACCOUNTS_MAX + 1][ONE_DEVICES_MAX + 1]; /* of full queues: "When a put fails" */
@@ -155,6 +156,12 @@ int port_store_read(struct shard *shard, uint64_t account, uint16_t device, uint
                                     .frame_bytes = entry->frame_bytes,
                                     .expires_ms = entry->expires_ms};
     return 0;
+}
+
+int port_store_read_check(struct shard *shard, uint64_t account) {
+    (void)shard;
+    (void)account;
+    return one.page_missing ? -EIO : 0;
 }
 
 void port_store_read_end(struct shard *shard) {

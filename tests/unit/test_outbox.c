@@ -203,6 +203,30 @@ Test(outbox, nothing_expires_while_the_clocks_disagree) {
     end();
 }
 
+/* Neither sent nor told that it expired, nor taken off the queue. */
+Test(outbox, nothing_is_made_of_what_could_not_be_read) {
+    begin(1000);
+    talker_come(&anna);
+    one.shard->config.ttl_s = 1;
+    talker_say(&anna, BOB, 1);
+    one.shard->config.ttl_s = 10;
+    talker_say(&anna, BOB, 2);
+    cr_assert_str_eq(talker_heard(&anna), "r1-1:1 r2-2:1 ");
+    one.utc_ms += 3000;
+    one.page_missing = true;
+    talker_connect(&bob);
+    cr_assert_not(peer_is_open(bob.peer));
+    cr_assert_str_eq(bob.heard, "");
+    talker_go(&bob);
+    cr_assert_str_eq(talker_heard(&anna), "");
+    cr_assert_eq(one.entry_count, 2);
+    one.page_missing = false;
+    talker_come(&bob);
+    cr_assert_str_eq(talker_heard(&bob), "m2 ");
+    cr_assert_str_eq(talker_heard(&anna), "r1-1:8 ");
+    end();
+}
+
 /* No more of them fail at a time than their senders are told of: the rest waits, and is not sent either. */
 Test(outbox, more_expired_than_may_fail_at_a_time_all_fail) {
     begin(10000);
