@@ -46,7 +46,8 @@ static int prepare(struct process *process, const struct sockaddr_in *address) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    int error = connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : make_stream(fd);
+    int error =
+        connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : make_stream(fd);
     close(fd);
     if (error) {
         fprintf(stderr, "ternbench: JetStream makes no stream: %s\n", strerror(-error));
@@ -60,10 +61,11 @@ static int open_jetstream(struct server *server, struct load *load) {
     char path[PROCESS_PATH_BYTES + 8];
     int error = process_init(process);
     if (!error)
-        error = process_write(process, "conf",
-                              "host: 127.0.0.1\nport: %u\nmax_connections: 100000\nwrite_deadline: \"60s\"\n"
-                              "max_pending: 1GB\njetstream { store_dir: \"%s/store\", max_file_store: 64GB }\n",
-                              process->port, process->folder);
+        error =
+            process_write(process, "conf",
+                          "host: 127.0.0.1\nport: %u\nmax_connections: 100000\nwrite_deadline: \"60s\"\n"
+                          "max_pending: 1GB\njetstream { store_dir: \"%s/store\", max_file_store: 64GB }\n",
+                          process->port, process->folder);
     snprintf(path, sizeof(path), "%s/conf", process->folder);
     const char *const arguments[] = {"nats-server", "-c", path, NULL};
     const char *const environment[] = {"GOMAXPROCS=1", NULL};
@@ -87,10 +89,11 @@ const struct server_kind server_jetstream = {
     .name = "nats-server JetStream",
     .ratio = "jetstream",
     .program = "nats-server",
-    .settings = "one stream with file storage, 1 replica, each publication answered; plaintext; GOMAXPROCS=1. "
-                "sync: as it comes, files are fsynced every two minutes, so an answer does not mean that the "
-                "disk has it (2.9 has no setting for that). A durable push consumer for each receiving end, "
-                "without acknowledgements: nothing is deleted",
+    .settings =
+        "one stream with file storage, 1 replica, each publication answered; plaintext; GOMAXPROCS=1. "
+        "sync: as it comes, files are fsynced every two minutes, so an answer does not mean that the "
+        "disk has it (2.9 has no setting for that). A durable push consumer for each receiving end, "
+        "without acknowledgements: nothing is deleted",
     .wire = &wire_jetstream,
     .open = open_jetstream,
 };
