@@ -109,8 +109,12 @@ static void push(struct shard *shard, struct device *device, struct outbox_item 
     outbox_age_append(shard, item);
     if (!memory)
         outbox_spill(shard, device);
-    if (device->session)
-        port_output_ready(shard, device->session->conn);
+    if (!device->session)
+        return;
+    uint32_t conn = device->session->conn;
+    bool alone = item->type == FRAME_RECEIPT && device->outbox.unsent == item;
+    if (!alone || !defer_receipt(shard, &device->outbox, conn))
+        port_output_ready(shard, conn);
 }
 
 void outbox_push_message(struct shard *shard, struct device *device, struct message *message) {
@@ -199,6 +203,8 @@ static void mark_sent(struct shard *shard, struct outbox *outbox, struct outbox_
         outbox->drain_next = item->seq + 1;
     if (item->type == FRAME_RECEIPT)
         stats_add(shard->stats->receipts_sent, 1);
+    else
+        outbox->message_turn = (uint32_t)shard->turn;
 }
 
 static void fetch(struct shard *shard, struct device *device, uint64_t limit) {

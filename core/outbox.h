@@ -58,6 +58,7 @@ struct outbox {
     struct outbox_item *unsettled, *unsettled_tail;
     uint32_t count;
     uint32_t sent_count;
+    uint32_t message_turn; /* the lower half of that in which a message was sent last; 0: never */
     uint64_t sent_bytes;
     uint64_t bytes;                    /* of the frames of all items in the list */
     uint64_t queue_bytes;              /* of the messages in the queue from bytes_from on */

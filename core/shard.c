@@ -294,6 +294,7 @@ void shard_turn_end(struct shard *shard) {
     receipt_flush(shard);
     pause_try_all(shard);
     receipt_flush(shard);
+    defer_run(shard);
     calls_check_drain(shard);
     port_store_read_end(shard);
 }
@@ -311,6 +312,10 @@ uint64_t shard_next_ms(const struct shard *shard) {
     if (shard->hold_cursor)
         next_ms = earlier(next_ms, shard->hold_cursor->since_ms + shard->config.hold_ms);
     return next_ms;
+}
+
+bool shard_defers(const struct shard *shard) {
+    return defer_waits(&shard->defer);
 }
 
 bool shard_drained(const struct shard *shard) {

@@ -68,6 +68,10 @@ void shard_turn_begin(struct shard *shard, uint64_t now_ms, uint64_t utc_ms);
 void shard_turn_end(struct shard *shard);
 /* Monotonic ms at which the shard wants its next turn at the latest; UINT64_MAX: no hurry. */
 uint64_t shard_next_ms(const struct shard *shard);
+/* True: some output waits for one of the next turns, which should come within a moment (SHARD_DEFER_US) even
+ * if nothing else brings it. */
+bool shard_defers(const struct shard *shard);
+#define SHARD_DEFER_US 50
 
 /* A connection was accepted. 0, or -ENOMEM, -EAGAIN (draining), -EBUSY (pending_max): io closes it.
  * `plaintext`: came over a plaintext listener. `exempt`: from a network in address_exempt. `address`:

@@ -9,6 +9,7 @@
 
 #include "core/account.h"
 #include "core/config.h"
+#include "core/defer.h"
 #include "core/lane.h"
 #include "core/msg.h"
 #include "core/outbox.h"
@@ -78,6 +79,7 @@ struct shard {
     struct outbox_item *age_head, *age_tail; /* items without seq, oldest first */
     struct outbox_item *hold_cursor;         /* first of them whose buffer was not looked at for hold_ms */
     struct note receipt_open;                /* NOTE_RECEIPT that may still grow; kind 0: none */
+    struct defer defer;
 
     uint32_t put_generation[STORES_MAX];
     uint64_t put_retry_ms[STORES_MAX]; /* no new puts before: the store refused lately */

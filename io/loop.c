@@ -168,6 +168,8 @@ static uint64_t wait_us(struct loop *loop) {
     uint64_t wait = next_ms == UINT64_MAX     ? UINT64_MAX
                     : next_ms <= loop->now_ms ? 0
                                               : (next_ms - loop->now_ms) * MICROSECONDS_PER_MS;
+    if (shard_defers(loop->shard))
+        wait = earlier(wait, SHARD_DEFER_US);
     return lanes_kept(loop->lanes, loop->index) ? earlier(wait, KEPT_WAIT_US) : wait;
 }
 

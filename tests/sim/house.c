@@ -190,7 +190,7 @@ static void turn_shard(uint32_t index) {
     shard_turn_end(shard);
     lanes_publish(house.lanes, index, ring, NULL);
     if (!network_wants(index))
-        sleep_until(index, shard_next_ms(shard));
+        sleep_until(index, shard_defers(shard) ? sim.now_ms : shard_next_ms(shard));
 }
 
 static void turn_store(uint32_t index) {
