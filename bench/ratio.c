@@ -34,9 +34,10 @@ static int run_all(run_once *run, const char *what, const struct options *option
 
 /* --- ratio ---------------------------------------------------------------------------------------------- */
 
-/* Both at half of what the encrypted switch did at its limit under the narrowest window, each message at its
- * time: messages that come one by one are not gathered as those of a wide window are, so the limit of a wide
- * window is more than twice what such a load can reach. */
+/* Both at half of what the slower of the encrypted switch and the floor did at its limit under the narrowest
+ * window, each message at its time: messages that come one by one are gathered neither with those of a wide
+ * window nor, as a pair's that take turns are, with the other's receipts, so limits found that way are more
+ * than twice what such a load can reach. */
 static int compare_half(const struct options *asked, const struct pins *pins, struct figures *figures) {
     struct options options = *asked;
     struct side own, floor;
@@ -46,10 +47,12 @@ static int compare_half(const struct options *asked, const struct pins *pins, st
         narrowest = asked->windows.items[i] < narrowest ? asked->windows.items[i] : narrowest;
     snprintf(name, sizeof(name), "encrypted_w%u.switch_messages_per_s", narrowest);
     const struct figure *limit = figures_find(figures, name);
-    if (!limit)
+    snprintf(name, sizeof(name), "encrypted_w%u.floor_messages_per_s", narrowest);
+    const struct figure *floor_limit = figures_find(figures, name);
+    if (!limit || !floor_limit)
         return 0;
     options.window = HALF_WINDOW;
-    options.rate = limit->value / 2;
+    options.rate = (limit->value < floor_limit->value ? limit->value : floor_limit->value) / 2;
     int status = side_measure(&server_tern, &options, pins, &own);
     if (!status)
         status = side_measure(&server_floor, &options, pins, &floor);
