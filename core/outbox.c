@@ -384,6 +384,7 @@ size_t outbox_fill(struct shard *shard, struct device *device, uint8_t *space, s
                 break;
             }
             used += write_item(item, space + used);
+            stats_add(shard->stats->payload_copies, item->type == FRAME_MESSAGE);
             mark_sent(shard, outbox, item);
             continue;
         }
