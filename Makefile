@@ -39,9 +39,10 @@ flavour_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno
 flavour_tsan := -O1 -g $(not_clang) -fno-omit-frame-pointer -fsanitize=thread
 flavour_torture := $(flavour_release) -DTERN_CRASH_POINTS
 flavour_mutants := -O2 -g $(hardening) -DTERN_MUTANTS
-# A small table of refused keys: its sets overflow soon, and no execution spends its time on clearing it.
+# A small table of refused keys: its sets overflow soon, and no execution spends its time on clearing it. Nor on
+# passing over thousands of sealed messages.
 flavour_fuzz := -O2 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
-                -fno-sanitize-recover=undefined -DREFUSED_MAX=32
+                -fno-sanitize-recover=undefined -DREFUSED_MAX=32 -DRATCHET_SKIP_MAX=300u
 ifeq ($(flavour_$(FLAVOUR)),)
 $(error FLAVOUR=$(FLAVOUR) is not one of release, lint, asan, tsan, fuzz, torture, mutants)
 endif
@@ -64,7 +65,7 @@ LIBRARIES := core io storage client bench daemon control app
 sources_core := $(call find,core/*.c)
 sources_io := $(call find,io/*.c)
 sources_storage := $(call find,storage/*.c)
-sources_client := $(call find,tools/client/*.c)
+sources_client := $(call find,tools/client/*.c tools/client/e2e/*.c)
 # Programs without their main(), for the unit tests; ternbench without its own core/port.h in place of io's, too.
 sources_bench := $(filter-out bench/main.c bench/micro_route.c,$(call find,bench/*.c))
 sources_daemon := $(filter-out %/main.c,$(call find,tools/ternd/*.c))
@@ -72,7 +73,7 @@ sources_control := $(filter-out %/main.c,$(call find,tools/ternctl/*.c))
 sources_app := $(filter-out %/main.c,$(call find,tools/tern/*.c))
 
 # A program: its own sources, the libraries it stands on, the packages it is linked with.
-PROGRAMS := ternd ternctl tern ternbench noisevec disk_cuts ternsim store_fill
+PROGRAMS := ternd ternctl tern ternbench noisevec e2evec disk_cuts ternsim store_fill
 sources_ternd := $(call find,tools/ternd/*.c)
 libraries_ternd := core io storage
 packages_ternd := liburing libsodium lmdb inih libcjson
@@ -88,6 +89,9 @@ packages_ternbench := liburing libsodium lmdb libcjson
 sources_noisevec := tests/vectors/noisevec.c
 libraries_noisevec := core
 packages_noisevec := libsodium libcjson
+sources_e2evec := tests/vectors/e2evec.c
+libraries_e2evec := client core
+packages_e2evec := libsodium lmdb
 sources_disk_cuts := tests/disk/cuts.c
 libraries_disk_cuts := storage io core
 packages_disk_cuts := liburing libsodium lmdb
