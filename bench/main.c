@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bench/cost.h"
+#include "bench/e2e.h"
 #include "bench/fleet.h"
 #include "bench/hostile.h"
 #include "bench/micro.h"
@@ -31,6 +32,7 @@ static const struct command commands[] = {
     {"idle", idle_run, "many connections that say nothing, and what they take"},
     {"cost", cost_run, "what a message costs the switch, in counts"},
     {"micro", micro_run, "single steps of a message's way, in nanoseconds and instructions"},
+    {"e2e", e2e_run, "end-to-end encryption at both clients: messages and beginnings a second, on one core"},
     {"hostile", hostile_run, "pairs beside floods, stalled readers and slow handshakes"},
     {"torture", torture_run, "a switch and its devices are killed again and again; nothing may be lost"},
 };

@@ -110,4 +110,12 @@ def micro_runs_every_step(world):
         check(found.get(step + "_ns", 0) > 0, "no %s in %s", step, found)
 
 
+@test(build="release")
+def e2e_says_what_encryption_costs(world):
+    found = figures(world, RELEASE, "e2e", "--messages", "200", "--size", "300")
+    for name in ("messages_per_s", "stored_messages_per_s", "answers_per_s", "beginnings_per_s"):
+        check(found[name] > 0, "%s is %s", name, found[name])
+    check(found["sealed_bytes"] > 300, "sealed to %s bytes", found["sealed_bytes"])
+
+
 main("ternd", "ternctl", "ternbench")
