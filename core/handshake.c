@@ -48,6 +48,7 @@ static enum close_reason start_handshake(struct session *session, const struct h
         .prologue = session->prologue,
         .prologue_bytes = sizeof(session->prologue),
         .static_secret = session->shard->secret,
+        .static_public = session->shard->public_key,
         .ephemeral_secret = ephemeral,
     };
     int error = noise_handshake_init(session->handshake, &setup);

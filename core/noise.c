@@ -127,7 +127,10 @@ int noise_handshake_init(struct noise_handshake *handshake, const struct noise_s
         crypto_hash_sha256(handshake->hash, (const uint8_t *)name, (unsigned long long)name_bytes);
     memcpy(handshake->chaining_key, handshake->hash, NOISE_HASH_BYTES);
     memcpy(handshake->static_secret, setup->static_secret, NOISE_KEY_BYTES);
-    noise_public_key(handshake->static_secret, handshake->static_public);
+    if (setup->static_public)
+        memcpy(handshake->static_public, setup->static_public, NOISE_KEY_BYTES);
+    else
+        noise_public_key(handshake->static_secret, handshake->static_public);
     memcpy(handshake->ephemeral_secret, setup->ephemeral_secret, NOISE_KEY_BYTES);
     noise_public_key(handshake->ephemeral_secret, handshake->ephemeral_public);
     mix_hash(handshake, setup->prologue, setup->prologue_bytes);

@@ -34,6 +34,8 @@ struct noise_setup {
     bool initiator;
     const uint8_t *prologue;
     size_t prologue_bytes;
+    const uint8_t *static_public;    /* its public key; NULL: it is reckoned, which takes as long as a
+                                        Diffie-Hellman */
     const uint8_t *static_secret;    /* 32 bytes */
     const uint8_t *ephemeral_secret; /* 32 fresh random bytes; tests hand in known ones */
     const uint8_t *remote_static;    /* 32 bytes: the responder's, for an IK initiator; else NULL */

@@ -42,6 +42,7 @@ int shard_create(const struct shard_setup *setup, struct shard **ret_shard) {
     timer_wheel_init(&shard->waiting_tokens, 0);
     shard->utc_ms = setup->epoch_ms;
     memcpy(shard->secret, setup->server_secret, NOISE_KEY_BYTES);
+    noise_public_key(shard->secret, shard->public_key);
     for (uint32_t i = 0; i < STORES_MAX; i++)
         shard->put_generation[i] = 1;
     *ret_shard = shard;

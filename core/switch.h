@@ -45,7 +45,8 @@ struct shard {
     struct lanes *lanes;             /* [init] */
     struct stats *stats;             /* [init]; counters written by this shard alone */
     struct config config;            /* [shard] own copy, reloadable part changes */
-    uint8_t secret[NOISE_KEY_BYTES]; /* [init] */
+    uint8_t secret[NOISE_KEY_BYTES]; /* [init] the server's, and its public key */
+    uint8_t public_key[NOISE_KEY_BYTES];
 
     uint64_t now_ms; /* [shard] monotonic, of this turn */
     uint64_t utc_ms; /* [shard] */
