@@ -10,10 +10,6 @@
 
 #define NONCE_BYTES 12
 
-_Static_assert(sizeof(crypto_aead_aes256gcm_state) <= sizeof(((struct noise_cipher_state *)0)->aes),
-               "room for AES keys");
-_Static_assert(_Alignof(crypto_aead_aes256gcm_state) <= 16, "alignment of AES keys");
-
 int noise_init(void) {
     return sodium_init() < 0 ? -ENOSYS : 0;
 }
@@ -22,20 +18,13 @@ bool noise_has_aes(void) {
     return crypto_aead_aes256gcm_is_available() == 1;
 }
 
-static crypto_aead_aes256gcm_state *aes_of(struct noise_cipher_state *state) {
-    return (crypto_aead_aes256gcm_state *)(void *)state->aes;
-}
-
 void noise_cipher_init(struct noise_cipher_state *state, enum noise_cipher cipher,
                        const uint8_t key[NOISE_KEY_BYTES]) {
     state->nonce = 0;
     state->cipher = (uint8_t)cipher;
     state->has_key = cipher != NOISE_PLAIN;
-    if (!state->has_key)
-        return;
-    memcpy(state->key, key, NOISE_KEY_BYTES);
-    if (cipher == NOISE_AESGCM)
-        crypto_aead_aes256gcm_beforenm(aes_of(state), key);
+    if (state->has_key)
+        memcpy(state->key, key, NOISE_KEY_BYTES);
 }
 
 void noise_cipher_fini(struct noise_cipher_state *state) {
@@ -51,20 +40,40 @@ static void write_nonce(const struct noise_cipher_state *state, uint64_t number,
         bytes_put64(out + 4, number);
 }
 
+/* AES round keys are made for each record, in less time than it takes to fetch them from memory where there
+ * are many connections: kept, they would be most of what an idle one takes. */
+static void aes_seal(const uint8_t key[NOISE_KEY_BYTES], const uint8_t nonce[NONCE_BYTES],
+                     const uint8_t *data, size_t data_bytes, uint8_t *text, size_t text_bytes) {
+    crypto_aead_aes256gcm_state aes;
+    crypto_aead_aes256gcm_beforenm(&aes, key);
+    crypto_aead_aes256gcm_encrypt_detached_afternm(text, text + text_bytes, NULL, text, text_bytes, data,
+                                                   data_bytes, NULL, nonce, &aes);
+    sodium_memzero(&aes, sizeof(aes));
+}
+
+static int aes_open(const uint8_t key[NOISE_KEY_BYTES], const uint8_t nonce[NONCE_BYTES], const uint8_t *data,
+                    size_t data_bytes, uint8_t *text, size_t text_bytes) {
+    crypto_aead_aes256gcm_state aes;
+    crypto_aead_aes256gcm_beforenm(&aes, key);
+    int result = crypto_aead_aes256gcm_decrypt_detached_afternm(
+        text, NULL, text, text_bytes, text + text_bytes, data, data_bytes, nonce, &aes);
+    sodium_memzero(&aes, sizeof(aes));
+    return result;
+}
+
 /* Detached, so that sealing in place needs no room but the tag's. */
-void noise_cipher_encrypt(struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
+void noise_cipher_encrypt(const struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
                           size_t data_bytes, uint8_t *text, size_t text_bytes) {
     uint8_t nonce[NONCE_BYTES];
     write_nonce(state, number, nonce);
     if (state->cipher == NOISE_AESGCM)
-        crypto_aead_aes256gcm_encrypt_detached_afternm(text, text + text_bytes, NULL, text, text_bytes, data,
-                                                       data_bytes, NULL, nonce, aes_of(state));
+        aes_seal(state->key, nonce, data, data_bytes, text, text_bytes);
     else
         crypto_aead_chacha20poly1305_ietf_encrypt_detached(text, text + text_bytes, NULL, text, text_bytes,
                                                            data, data_bytes, NULL, nonce, state->key);
 }
 
-int noise_cipher_decrypt(struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
+int noise_cipher_decrypt(const struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
                          size_t data_bytes, uint8_t *sealed, size_t sealed_bytes) {
     uint8_t nonce[NONCE_BYTES];
     if (sealed_bytes < NOISE_TAG_BYTES)
@@ -73,8 +82,7 @@ int noise_cipher_decrypt(struct noise_cipher_state *state, uint64_t number, cons
     write_nonce(state, number, nonce);
     int result;
     if (state->cipher == NOISE_AESGCM)
-        result = crypto_aead_aes256gcm_decrypt_detached_afternm(
-            sealed, NULL, sealed, text_bytes, sealed + text_bytes, data, data_bytes, nonce, aes_of(state));
+        result = aes_open(state->key, nonce, data, data_bytes, sealed, text_bytes);
     else
         result = crypto_aead_chacha20poly1305_ietf_decrypt_detached(
             sealed, NULL, sealed, text_bytes, sealed + text_bytes, data, data_bytes, nonce, state->key);

@@ -25,7 +25,6 @@ struct noise_cipher_state {
     uint8_t cipher; /* enum noise_cipher */
     bool has_key;
     uint8_t key[NOISE_KEY_BYTES];
-    _Alignas(16) uint8_t aes[512]; /* crypto_aead_aes256gcm_state: expanded key */
 };
 
 struct noise_setup {
@@ -34,9 +33,9 @@ struct noise_setup {
     bool initiator;
     const uint8_t *prologue;
     size_t prologue_bytes;
+    const uint8_t *static_secret;    /* 32 bytes */
     const uint8_t *static_public;    /* its public key; NULL: it is reckoned, which takes as long as a
                                         Diffie-Hellman */
-    const uint8_t *static_secret;    /* 32 bytes */
     const uint8_t *ephemeral_secret; /* 32 fresh random bytes; tests hand in known ones */
     const uint8_t *remote_static;    /* 32 bytes: the responder's, for an IK initiator; else NULL */
 };
@@ -85,9 +84,9 @@ void noise_cipher_init(struct noise_cipher_state *state, enum noise_cipher ciphe
 void noise_cipher_fini(struct noise_cipher_state *state);
 /* ENCRYPT and DECRYPT of section 4.2 in place, with a nonce and associated data of one's own: for the
  * handshake. text has room for the tag. decrypt: 0 or -EBADMSG. */
-void noise_cipher_encrypt(struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
+void noise_cipher_encrypt(const struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
                           size_t data_bytes, uint8_t *text, size_t text_bytes);
-int noise_cipher_decrypt(struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
+int noise_cipher_decrypt(const struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
                          size_t data_bytes, uint8_t *sealed, size_t sealed_bytes);
 /* Seals bytes in place: text has room for text_bytes + 16. Returns the sealed bytes. Without associated
  * data. */
