@@ -134,7 +134,7 @@ static void queue_purge(struct shard *shard, struct request *request) {
 
 /* --- what people see ------------------------------------------------------------------------------------ */
 
-static void fill_row(const struct shard *shard, const struct device *device, const struct session *session,
+static void fill_row(struct shard *shard, const struct device *device, const struct session *session,
                      struct status_row *row) {
     *row = (struct status_row){.shard = (uint16_t)shard->index};
     if (device) {
@@ -150,9 +150,9 @@ static void fill_row(const struct shard *shard, const struct device *device, con
     }
     if (session) {
         row->state = session->state;
-        row->connected_ms = session->connected_utc_ms;
+        row->connected_ms = shard->utc_ms - (shard->now_ms - session->started_ms);
         row->id = session->id;
-        snprintf(row->address, sizeof(row->address), "%s", session->address);
+        port_address(shard, session->conn, row->address);
     }
 }
 
@@ -318,6 +318,7 @@ void calls_handle(struct shard *shard, struct request *request) {
         break;
     case REQUEST_RELOAD:
         config_reload(&shard->config, request->config);
+        memset(shard->check_s, 0, shard->session_high * sizeof(*shard->check_s));
         break;
     case REQUEST_EXPIRED:
         status = expired(shard, request);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/bytes.h"
+#include "core/hello.h"
 #include "core/record.h"
 #include "core/session.h"
 #include "core/switch.h"
@@ -110,7 +111,7 @@ static size_t unit_bytes(const struct session *session, const uint8_t *bytes, si
         return RECORD_LENGTH_BYTES;
     size_t body_bytes = bytes_get16(bytes);
     if (session->state == SESSION_HANDSHAKE) {
-        if (body_bytes != noise_handshake_message_bytes(session->handshake))
+        if (body_bytes != noise_handshake_message_bytes(&session->opening->handshake))
             *ret_reason = CLOSE_HANDSHAKE;
     } else if (body_bytes > record_limit_bytes(session)) {
         *ret_reason = CLOSE_RECORD_TOO_LARGE;
@@ -259,7 +260,7 @@ static int take_joined(struct session *session, size_t bytes, enum close_reason 
 static bool may_shake_hands(struct session *session, size_t have) {
     if (session->state != SESSION_HANDSHAKE)
         return true;
-    size_t bytes = RECORD_LENGTH_BYTES + noise_handshake_message_bytes(session->handshake);
+    size_t bytes = RECORD_LENGTH_BYTES + noise_handshake_message_bytes(&session->opening->handshake);
     return session->partial_bytes + have < bytes || pause_may_shake_hands(session);
 }
 
@@ -309,6 +310,10 @@ void session_input(struct session *session, struct buf *buf, uint32_t offset, ui
     struct chunk chunk = {.buf = buf, .raw = buf->data + offset, .end = buf->data + offset + bytes};
     session->heard_ms = shard->now_ms;
     session->pinged = false;
+    if (session->quiet) {
+        session->quiet = false;
+        shard->check_s[session->conn] = 0;
+    }
     if (session->state == SESSION_CLOSING) {
         buf_drop(shard, buf);
         return;

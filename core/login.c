@@ -13,14 +13,14 @@ int login_first_frame(struct session *session, const struct frame *frame, size_t
     struct shard *shard = session->shard;
     if ((frame->type != FRAME_LINK && frame->type != FRAME_LOGIN) || bytes_after)
         return -EPROTO;
-    if (frame_read_link(frame, &session->link) < 0 || session->link.epoch == 0)
+    if (frame_read_link(frame, &session->opening->link) < 0 || session->opening->link.epoch == 0)
         return -EPROTO;
-    session->is_link = frame->type == FRAME_LINK;
-    session->account = session->link.account;
-    session->epoch = session->link.epoch;
+    session->opening->is_link = frame->type == FRAME_LINK;
+    session->account = session->opening->link.account;
+    session->epoch = session->opening->link.epoch;
     if (session->plaintext) { /* no key says who it is: see docs/PROTOCOL.md, plaintext mode */
-        memcpy(session->peer_key, session->link.code, FRAME_CODE_BYTES);
-        memcpy(session->peer_key + FRAME_CODE_BYTES, session->link.code, FRAME_CODE_BYTES);
+        memcpy(session->opening->peer_key, session->opening->link.code, FRAME_CODE_BYTES);
+        memcpy(session->opening->peer_key + FRAME_CODE_BYTES, session->opening->link.code, FRAME_CODE_BYTES);
     }
     if (switch_home(shard, session->account) != shard->index)
         session->moving = true;
@@ -136,8 +136,8 @@ static void ask_link(struct session *session) {
     request->account = session->account;
     request->last = session->conn;
     request->context_id = session->id;
-    memcpy(request->key, session->peer_key, KEY_BYTES);
-    memcpy(request->code, session->link.code, FRAME_CODE_BYTES);
+    memcpy(request->key, session->opening->peer_key, KEY_BYTES);
+    memcpy(request->code, session->opening->link.code, FRAME_CODE_BYTES);
     session->state = SESSION_LINKING;
     struct note note = {.kind = NOTE_REQUEST, .request = request};
     switch_post(shard, port_directory_party(shard), &note);
@@ -151,13 +151,14 @@ void login_at_home(struct session *session) {
         session_close(session, CLOSE_DRAINING);
         return;
     }
-    if (session->is_link) {
+    if (session->opening->is_link) {
         ask_link(session);
         return;
     }
     struct account *account = account_find(&shard->accounts, session->account);
-    struct device *device = account ? account_device(account, session->link.device) : NULL;
-    bool same = device && (session->plaintext || memcmp(device->key, session->peer_key, KEY_BYTES) == 0);
+    struct device *device = account ? account_device(account, session->opening->link.device) : NULL;
+    bool same =
+        device && (session->plaintext || memcmp(device->key, session->opening->peer_key, KEY_BYTES) == 0);
     if (!same || (account->flags & ACCOUNT_REMOVED))
         session_close(session, CLOSE_UNKNOWN_DEVICE);
     else if (device->flags & DEVICE_REVOKED)

@@ -178,6 +178,8 @@ struct queue_entry {
     uint64_t accepted_ms; /* of a message entry, UTC */
 };
 
+#define ADDRESS_TEXT_BYTES 64
+
 /* A row for people: what ternctl shows of a device or connection. */
 struct status_row {
     uint64_t account;
@@ -195,7 +197,7 @@ struct status_row {
     uint64_t id;            /* of the connection */
     uint8_t key[KEY_BYTES]; /* of a device */
     char name[NAME_BYTES_MAX + 1];
-    char address[64];
+    char address[ADDRESS_TEXT_BYTES];
 };
 
 /* A request: heap memory of the requester, the other side's until it comes back. The requester frees it. */

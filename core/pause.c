@@ -21,6 +21,7 @@ void pause_end(struct session *session) {
         struct session_list *list = list_of(session->shard, session->paused);
         *(session->paused_prev ? &session->paused_prev->paused_next : &list->head) = session->paused_next;
         *(session->paused_next ? &session->paused_next->paused_prev : &list->tail) = session->paused_prev;
+        session->paused_next = session->paused_prev = NULL; /* a timer's, from now on */
         list->count--;
     }
     session->paused = PAUSE_NONE;

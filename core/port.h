@@ -34,9 +34,14 @@ void port_output_ready(struct shard *shard, uint32_t conn);
 /* Stops and restarts the reading of a socket. Bytes that were already received still come in. */
 void port_input_pause(struct shard *shard, uint32_t conn);
 void port_input_resume(struct shard *shard, uint32_t conn);
+/* Nothing came for a while: what a receive that is ready for much takes may be given back until something
+ * does. */
+void port_input_quiet(struct shard *shard, uint32_t conn);
 /* Sends what shard_output has, at most for a grace time, and closes; shard_closed follows once, not from
  * within. */
 void port_close(struct shard *shard, uint32_t conn);
+/* Where the connection comes from, numeric, for people. */
+void port_address(struct shard *shard, uint32_t conn, char out[ADDRESS_TEXT_BYTES]);
 /* The session stays on this shard from now on. */
 void port_settle(struct shard *shard, uint32_t conn);
 /* Hands the connection to another shard, before it was settled: io waits for what is in flight, then posts

@@ -8,11 +8,19 @@
 #include "core/record.h"
 #include "core/switch.h"
 
-struct session *session_create(struct shard *shard, uint32_t conn, const char *address, bool plaintext,
-                               bool exempt) {
+#define CONTROL_BYTES_MIN 256
+#define CONFIRMS_MIN 4
+#define QUIET_MS 5000 /* a session that said nothing for so long has no burst going on */
+
+struct session *session_create(struct shard *shard, uint32_t conn, bool plaintext, bool exempt) {
     struct session *session = calloc(1, sizeof(*session));
-    if (!session)
+    struct opening *opening = calloc(1, sizeof(*opening));
+    if (!session || !opening) {
+        free(session);
+        free(opening);
         return NULL;
+    }
+    session->opening = opening;
     session->shard = shard;
     session->conn = conn;
     session->state = SESSION_HELLO;
@@ -23,9 +31,7 @@ struct session *session_create(struct shard *shard, uint32_t conn, const char *a
     session->started_ms = session->heard_ms = shard->now_ms;
     session->work_turn = shard->turn;
     session->work_left = WORK_SESSION_MAX;
-    session->connected_utc_ms = shard->utc_ms;
     session->id = (shard->connection_next++ << 8) | shard->index;
-    strncpy(session->address, address, sizeof(session->address) - 1);
     return session;
 }
 
@@ -106,7 +112,7 @@ void session_put(struct session *session, const uint8_t *frame, size_t frame_byt
     if (session->state == SESSION_CLOSING)
         return;
     if (session->control_bytes + frame_bytes > session->control_capacity) {
-        uint32_t capacity = session->control_capacity ? session->control_capacity * 2 : 256;
+        uint32_t capacity = session->control_capacity ? session->control_capacity * 2 : CONTROL_BYTES_MIN;
         uint8_t *control = realloc(session->control, capacity);
         if (!control) {
             session->state = SESSION_CLOSING;
@@ -124,6 +130,18 @@ void session_put(struct session *session, const uint8_t *frame, size_t frame_byt
     port_output_ready(session->shard, session->conn);
 }
 
+static bool grow_confirms(struct session *session) {
+    uint16_t capacity = session->confirm_capacity ? session->confirm_capacity * 2 : CONFIRMS_MIN;
+    if (capacity > SESSION_CONFIRMS_MAX)
+        return false;
+    struct frame_range *confirms = realloc(session->confirms, capacity * sizeof(*confirms));
+    if (!confirms)
+        return false;
+    session->confirms = confirms;
+    session->confirm_capacity = capacity;
+    return true;
+}
+
 void session_confirm(struct session *session, const struct message_id *id, uint64_t last, uint8_t flags) {
     crash_point(before_confirm);
     struct frame_range *open = session->confirm_count ? &session->confirms[session->confirm_count - 1] : NULL;
@@ -132,13 +150,18 @@ void session_confirm(struct session *session, const struct message_id *id, uint6
         open->last = last;
         return;
     }
-    if (!session->confirms)
-        session->confirms = malloc(SESSION_CONFIRMS_MAX * sizeof(*session->confirms));
-    if (!session->confirms || session->confirm_count == SESSION_CONFIRMS_MAX)
+    if (session->confirm_count == session->confirm_capacity && !grow_confirms(session))
         return; /* not confirmed: the device repeats it */
     session->confirms[session->confirm_count++] =
         (struct frame_range){.id = *id, .last = last, .time_ms = flags};
     port_output_ready(session->shard, session->conn);
+}
+
+/* At once: where many log in at a time, it would leave a hole beside each session. */
+static void free_control(struct session *session) {
+    free(session->control);
+    session->control = NULL;
+    session->control_capacity = 0;
 }
 
 /* Whole control frames, as many as fit. */
@@ -153,6 +176,8 @@ static size_t take_control(struct session *session, uint8_t *space, size_t space
     memcpy(space, session->control, used);
     session->control_bytes -= (uint32_t)used;
     memmove(session->control, session->control + used, session->control_bytes);
+    if (session->control_bytes == 0)
+        free_control(session);
     return used;
 }
 
@@ -166,24 +191,27 @@ static size_t take_confirms(struct session *session, uint8_t *space, size_t spac
         used += frame_write_range(space + used, FRAME_CONFIRM, flags, &range);
         crash_point(after_confirm);
     }
-    session->confirm_count -= taken;
+    session->confirm_count -= (uint16_t)taken;
     memmove(session->confirms, session->confirms + taken,
             session->confirm_count * sizeof(*session->confirms));
     return used;
 }
 
 static size_t take_raw(struct session *session, uint8_t *space, size_t space_bytes) {
-    size_t count = session->raw_out_bytes < space_bytes ? session->raw_out_bytes : space_bytes;
-    memcpy(space, session->raw_out, count);
-    session->raw_out_bytes -= (uint32_t)count;
-    memmove(session->raw_out, session->raw_out + count, session->raw_out_bytes);
+    struct opening *opening = session->opening;
+    size_t count = opening->raw_out_bytes < space_bytes ? opening->raw_out_bytes : space_bytes;
+    memcpy(space, opening->raw_out, count);
+    opening->raw_out_bytes -= (uint32_t)count;
+    memmove(opening->raw_out, opening->raw_out + count, opening->raw_out_bytes);
     return count;
 }
 
 size_t session_output(struct session *session, uint8_t *space, size_t space_bytes, size_t *ret_needed) {
     *ret_needed = 0;
-    if (session->raw_out_bytes)
+    if (session->opening && session->opening->raw_out_bytes)
         return take_raw(session, space, space_bytes);
+    if (session->opening && session->state == SESSION_OPEN)
+        handshake_end(session);
     if (!records_flow(session))
         return 0;
     size_t overhead_bytes = record_overhead_bytes(&session->send);
@@ -218,6 +246,7 @@ static void put_ping(struct session *session) {
     struct shard *shard = session->shard;
     uint8_t out[FRAME_SMALL_BYTES_MAX];
     session->pinged = true;
+    session->quiet = false;
     session_put(session, out, frame_write_ping(out, FRAME_PING, shard->utc_ms));
     stats_add(shard->stats->pings, 1);
 }
@@ -229,21 +258,39 @@ static bool is_kept_waiting(const struct session *session) {
     return session->unread && session->control_bytes == 0;
 }
 
-bool session_check_time(struct session *session) {
-    struct shard *shard = session->shard;
-    uint64_t silent_ms = shard->now_ms - session->heard_ms;
-    if (session->state == SESSION_CLOSING)
-        return false;
-    if (session->state != SESSION_OPEN) {
-        if (shard->now_ms - session->started_ms > shard->config.handshake_ms)
-            session_close(session, CLOSE_HANDSHAKE_TIMEOUT);
-    } else if (silent_ms >= shard->config.ping_s * 1000 && is_kept_waiting(session)) {
-        put_ping(session);
-        session->heard_ms = shard->now_ms;
-    } else if (silent_ms >= shard->config.idle_s * 1000) {
-        session_close(session, CLOSE_IDLE);
-    } else if (silent_ms >= shard->config.ping_s * 1000 && !session->pinged) {
-        put_ping(session);
+/* True: nothing is left of what a burst needed. */
+static bool free_emptied(struct session *session) {
+    if (session->confirms && !session->confirm_count) {
+        free(session->confirms);
+        session->confirms = NULL;
+        session->confirm_capacity = 0;
     }
-    return session->state == SESSION_CLOSING;
+    return !session->control && !session->confirms;
+}
+
+static void check_silence(struct session *session, uint64_t silent_ms) {
+    const struct config *config = &session->shard->config;
+    if (silent_ms >= config->ping_s * 1000 && is_kept_waiting(session)) {
+        put_ping(session);
+        session->heard_ms = session->shard->now_ms;
+    } else if (silent_ms >= config->idle_s * 1000) {
+        session_close(session, CLOSE_IDLE);
+    } else if (silent_ms >= config->ping_s * 1000 && !session->pinged) {
+        put_ping(session);
+    } else if (silent_ms >= QUIET_MS && !session->quiet && !session->paused && free_emptied(session)) {
+        session->quiet = true;
+        port_input_quiet(session->shard, session->conn);
+    }
+}
+
+uint64_t session_check_time(struct session *session) {
+    struct shard *shard = session->shard;
+    const struct config *config = &shard->config;
+    if (session->state == SESSION_OPEN)
+        check_silence(session, shard->now_ms - session->heard_ms);
+    else if (session->state != SESSION_CLOSING && shard->now_ms - session->started_ms > config->handshake_ms)
+        session_close(session, CLOSE_HANDSHAKE_TIMEOUT);
+    if (!session->quiet)
+        return shard->now_ms + SESSION_CHECK_MS;
+    return session->heard_ms + (session->pinged ? config->idle_s : config->ping_s) * 1000;
 }

@@ -7,7 +7,9 @@
  * on (a lane without room, too many unticked messages), the rest of the chunk waits in `waiting` and the
  * socket is not read.
  *
- * Threads: the shard's that has it.  Memory: one allocation per session, plus what it holds back. */
+ * Threads: the shard's that has it.
+ * Memory: one allocation per session and, until it is welcome, a second with what only its beginning needs;
+ * plus what it holds back. Many sessions are idle: what a burst needed is freed when it is over. */
 #ifndef TERN_CORE_SESSION_H
 #define TERN_CORE_SESSION_H
 
@@ -15,7 +17,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "core/hello.h"
 #include "core/msg.h"
 #include "core/noise.h"
 #include "core/rate.h"
@@ -38,6 +39,7 @@ enum session_state {
     65536                        /* control frames waiting for the socket before it is not read any more */
 #define SESSION_CONFIRMS_MAX 256 /* ranges; what is beyond is not confirmed, the device repeats it */
 #define SESSION_RAW_BYTES_MAX 160
+#define SESSION_CHECK_MS 1000   /* how often one that is not quiet is looked at */
 #define SESSION_MARKS_MAX 256   /* MARK frames of a session at once ... */
 #define SESSION_MARKS_PER_S 256 /* ... and in the long run */
 #define SESSION_REQUESTS_MAX 16 /* questions to the directory at a time */
@@ -63,10 +65,20 @@ struct chunk {
     uint8_t *pos, *frames_end, *raw, *end;
 };
 
+/* What a session needs until it is welcome. */
+struct opening {
+    struct noise_handshake handshake; /* in HANDSHAKE */
+    uint8_t peer_key[KEY_BYTES];
+    struct frame_link link; /* the first frame, across a move */
+    bool is_link;
+    uint8_t raw_out[SESSION_RAW_BYTES_MAX]; /* hello and handshake answers */
+    uint32_t raw_out_bytes;
+};
+
 struct session {
     struct shard *shard;
-    struct device *device; /* when OPEN */
-    struct noise_handshake *handshake;
+    struct device *device;   /* when OPEN */
+    struct opening *opening; /* until it is OPEN and its raw_out went out */
     struct noise_cipher_state send, receive;
     struct chunk *waiting, *waiting_tail;
     struct buf *partial;
@@ -76,51 +88,46 @@ struct session {
     uint64_t epoch;
     uint64_t id;          /* of the connection, for people */
     uint64_t items_acked; /* of the MESSAGE and RECEIPT frames of this session */
-    uint32_t unticked;
+    uint64_t heard_ms;
+    uint64_t started_ms;
     uint64_t unticked_bytes; /* of its messages in memory */
-    struct rate messages, bytes, frames;
-    uint16_t device_number;
-    uint8_t state;
-    uint8_t close_reason;
-    bool plaintext;
-    bool keyed;         /* records flow */
-    bool moving;        /* the first frame said that its home is elsewhere */
-    bool exempt;        /* its address is in address_exempt: it sends as fast as it can */
-    bool unread;        /* the socket is not read */
-    uint8_t paused;     /* enum pause: what its input waits for */
-    uint8_t waits_for;  /* what it has to wait for, as just found out */
-    uint8_t slowed_by;  /* enum pace, where that is tokens */
+    uint32_t unticked;
     uint32_t work_left; /* in this turn */
     uint64_t work_turn;
-    uint64_t waited_ms;                        /* when it last had to wait; 0: never */
-    uint64_t tokens_ms;                        /* when there are some again */
-    struct session *paused_next, *paused_prev; /* all but tokens */
-    struct timer timer;                        /* tokens */
-    uint32_t marks_left;                       /* MARK frames it may send at once */
-    uint64_t marks_ms;                         /* when that was reckoned */
-    uint16_t requests;                         /* lookups and blocks the directory was asked for */
-    bool pending;                              /* has not logged in, and counts as such */
-    bool pinged;
-    bool shut; /* port_close was called */
-    uint8_t peer_key[KEY_BYTES];
-    struct hello_client hello;
-    uint8_t prologue[2 * HELLO_BYTES];
-    uint8_t raw_out[SESSION_RAW_BYTES_MAX]; /* hello and handshake answers */
-    uint32_t raw_out_bytes;
+    uint64_t waited_ms; /* when it last had to wait; 0: never */
+    uint64_t tokens_ms; /* when there are some again */
+    struct rate messages, bytes, frames;
+    union { /* where it waits; zero where it does not */
+        struct {
+            struct session *paused_next, *paused_prev; /* for all but tokens */
+        };
+        struct timer timer; /* for tokens */
+    };
+    uint64_t marks_ms;   /* when marks_left was reckoned */
+    uint32_t marks_left; /* MARK frames it may send at once */
+    uint16_t requests;   /* lookups and blocks the directory was asked for */
+    uint16_t device_number;
     uint8_t *control; /* whole frames for the next records */
     uint32_t control_bytes, control_capacity;
     struct frame_range *confirms; /* flags in time_ms */
-    uint32_t confirm_count;
-    struct frame_link link; /* the first frame, across a move */
-    bool is_link;
-    uint64_t heard_ms;
-    uint64_t started_ms;
-    uint64_t connected_utc_ms;
-    char address[ADDRESS_TEXT_BYTES];
+    uint16_t confirm_count, confirm_capacity;
+    uint8_t state;
+    uint8_t close_reason;
+    uint8_t paused;    /* enum pause: what its input waits for */
+    uint8_t waits_for; /* what it has to wait for, as just found out */
+    uint8_t slowed_by; /* enum pace, where that is tokens */
+    bool plaintext : 1;
+    bool keyed : 1;   /* records flow */
+    bool moving : 1;  /* the first frame said that its home is elsewhere */
+    bool exempt : 1;  /* its address is in address_exempt: it sends as fast as it can */
+    bool unread : 1;  /* the socket is not read */
+    bool pending : 1; /* has not logged in, and counts as such */
+    bool pinged : 1;
+    bool quiet : 1; /* nothing came for a while, and what a burst needed is gone */
+    bool shut : 1;  /* port_close was called */
 };
 
-struct session *session_create(struct shard *shard, uint32_t conn, const char *address, bool plaintext,
-                               bool exempt);
+struct session *session_create(struct shard *shard, uint32_t conn, bool plaintext, bool exempt);
 void session_destroy(struct session *session);
 /* It has logged in, closes, or goes to another shard, which counts it anew. */
 void session_count_pending(struct session *session, bool pending);
@@ -136,13 +143,15 @@ void session_close(struct session *session, enum close_reason reason);
 void session_send_away(struct session *session, uint32_t after_ms);
 /* What the directory said to LINK. */
 void session_linked(struct session *session, struct request *request);
-/* Pings who is silent, closes who is so for too long, or takes too long to log in. True: closed. */
-bool session_check_time(struct session *session);
+/* Pings who is silent, closes who is so for too long, or takes too long to log in. Returns when to look
+ * again, monotonic ms; sooner once it is not quiet any more. */
+uint64_t session_check_time(struct session *session);
 
 /* core/handshake.c: one whole message each; CLOSE_NONE, or why the session can't go on. */
 enum close_reason handshake_take_hello(struct session *session, const uint8_t *bytes);
 enum close_reason handshake_take_message(struct session *session, const uint8_t *message,
                                          size_t message_bytes);
+/* The beginning is over: what it needed is wiped and freed. */
 void handshake_end(struct session *session);
 
 /* core/input.c: received bytes, and what of them waits. */

@@ -21,9 +21,11 @@ int shard_create(const struct shard_setup *setup, struct shard **ret_shard) {
         return -ENOMEM;
     shard->session_limit = (uint32_t)setup->config->connections_max;
     shard->sessions = calloc(shard->session_limit, sizeof(*shard->sessions));
+    shard->check_s = calloc(shard->session_limit, sizeof(*shard->check_s));
     shard->refused = calloc(REFUSED_MAX, sizeof(*shard->refused));
-    if (!shard->sessions || !shard->refused) {
+    if (!shard->sessions || !shard->check_s || !shard->refused) {
         free(shard->sessions);
+        free(shard->check_s);
         free(shard->refused);
         free(shard);
         return -ENOMEM;
@@ -115,6 +117,7 @@ void shard_destroy(struct shard *shard) {
         free(receipt);
     }
     free(shard->refused);
+    free(shard->check_s);
     free(shard->sessions);
     explicit_bzero(shard->secret, sizeof(shard->secret));
     free(shard);
@@ -263,8 +266,13 @@ static void check_times(struct shard *shard) {
             shard->check_cursor = 0;
         if (shard->check_cursor >= shard->session_high)
             return;
-        struct session *session = shard->sessions[shard->check_cursor++];
-        closed += session && session_check_time(session);
+        uint32_t conn = shard->check_cursor++;
+        struct session *session = shard->sessions[conn];
+        if (!session || shard->check_s[conn] > shard->now_ms / 1000)
+            continue;
+        bool closing = session->state == SESSION_CLOSING;
+        shard->check_s[conn] = (uint32_t)(session_check_time(session) / 1000);
+        closed += !closing && session->state == SESSION_CLOSING;
     }
     if (closed == CHECK_CLOSES)
         shard->checked_ms -= CHECK_EVERY_MS - CHECK_AGAIN_MS;
@@ -328,6 +336,7 @@ bool shard_drained(const struct shard *shard) {
 static void session_enter(struct shard *shard, struct session *session, uint32_t conn) {
     must(conn < shard->session_limit && !shard->sessions[conn]);
     shard->sessions[conn] = session;
+    shard->check_s[conn] = 0;
     shard->session_count++;
     session_count_pending(session, true);
     if (conn >= shard->session_high)
@@ -335,12 +344,12 @@ static void session_enter(struct shard *shard, struct session *session, uint32_t
     stats_add(shard->stats->connections, 1);
 }
 
-int shard_accepted(struct shard *shard, uint32_t conn, const char *address, bool plaintext, bool exempt) {
+int shard_accepted(struct shard *shard, uint32_t conn, bool plaintext, bool exempt) {
     if (shard->draining)
         return -EAGAIN;
     if (shard->pending_count >= shard->config.pending_max)
         return -EBUSY;
-    struct session *session = session_create(shard, conn, address, plaintext, exempt);
+    struct session *session = session_create(shard, conn, plaintext, exempt);
     if (!session)
         return -ENOMEM;
     session_enter(shard, session, conn);

@@ -24,8 +24,6 @@ struct shard;
 struct session;
 struct stats;
 
-#define ADDRESS_TEXT_BYTES 64
-
 /* A connection on its way to another shard. Made by core, carried by io, consumed by shard_moved_in. */
 struct session_move {
     struct session *session; /* the whole session goes along */
@@ -74,9 +72,8 @@ bool shard_defers(const struct shard *shard);
 #define SHARD_DEFER_US 50
 
 /* A connection was accepted. 0, or -ENOMEM, -EAGAIN (draining), -EBUSY (pending_max): io closes it.
- * `plaintext`: came over a plaintext listener. `exempt`: from a network in address_exempt. `address`:
- * numeric, for people. */
-int shard_accepted(struct shard *shard, uint32_t conn, const char *address, bool plaintext, bool exempt);
+ * `plaintext`: came over a plaintext listener. `exempt`: from a network in address_exempt. */
+int shard_accepted(struct shard *shard, uint32_t conn, bool plaintext, bool exempt);
 /* Bytes came: `bytes` at `offset` of buf, with one reference that is the shard's from now on. */
 void shard_input(struct shard *shard, uint32_t conn, struct buf *buf, uint32_t offset, uint32_t bytes);
 /* Reading ended: error 0 for an orderly end, else the positive errno. io closes next, with shard_closed. */

@@ -45,6 +45,8 @@
     X(slowed_session_marks, counter, "because of 256 MARK a second")                                         \
     X(slowed_account_messages, counter, "because of account_messages_per_s")                                 \
     X(slowed_account_bytes, counter, "because of account_bytes_per_s")                                       \
+    X(input_parked, counter,                                                                                 \
+      "times the receive of a silent connection was given back until something comes")                       \
     X(records_opened, counter, "records opened")                                                             \
     X(records_sealed, counter, "records sealed")                                                             \
     X(bytes_in, counter, "bytes received")                                                                   \

@@ -53,6 +53,8 @@ struct shard {
     uint64_t checked_ms;
 
     struct session **sessions; /* [shard] by conn, connections_max of them */
+    uint32_t
+        *check_s; /* when to look at each for timeouts, monotonic: many are idle, and far apart in memory */
     uint32_t session_limit;
     uint32_t session_high; /* one more than the highest conn in use so far */
     uint32_t session_count;

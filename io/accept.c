@@ -46,15 +46,14 @@ void conn_refuse(struct loop *loop, struct conn *conn, enum close_reason reason)
 }
 
 static enum close_reason enter(struct loop *loop, struct conn *conn) {
-    char text[ADDRESS_TEXT_BYTES];
-    int error = addresses_enter(loop->group->addresses, &conn->address, loop->now_ms, &conn->counted);
-    conn->pending = conn->counted;
+    bool counted = false;
+    int error = addresses_enter(loop->group->addresses, &conn->address, loop->now_ms, &counted);
+    conn->counted = conn->pending = counted;
     if (error)
         return error == -EAGAIN  ? CLOSE_ADDRESS_RATE
                : error == -EBUSY ? CLOSE_ADDRESS_PENDING
                                  : CLOSE_ADDRESS_LIMIT;
-    address_text(&conn->address, text, sizeof(text));
-    error = shard_accepted(loop->shard, conn->slot, text, conn->plaintext, !conn->counted);
+    error = shard_accepted(loop->shard, conn->slot, conn->plaintext, !conn->counted);
     if (!error)
         return CLOSE_NONE;
     return error == -EAGAIN ? CLOSE_DRAINING : error == -EBUSY ? CLOSE_PENDING_LIMIT : CLOSE_OVERLOAD;
@@ -111,6 +110,11 @@ void conn_accept(struct loop *loop, int fd, bool plaintext) {
 
 /* --- the PROXY header ----------------------------------------------------------------------------------- */
 
+struct header {
+    uint32_t count;
+    uint8_t bytes[PROXY_BYTES_MAX];
+};
+
 static void drop(struct loop *loop, struct buf *buf) {
     buf->refs = 0;
     bufring_give_back(loop->bufring, buf);
@@ -118,14 +122,15 @@ static void drop(struct loop *loop, struct buf *buf) {
 
 void conn_take_header(struct loop *loop, struct conn *conn, struct buf *buf, uint32_t bytes) {
     if (!conn->header)
-        conn->header = malloc(PROXY_BYTES_MAX);
-    uint32_t before = conn->header_bytes;
+        conn->header = calloc(1, sizeof(*conn->header));
+    struct header *header = conn->header;
+    uint32_t before = header ? header->count : 0;
     uint32_t take = bytes < PROXY_BYTES_MAX - before ? bytes : PROXY_BYTES_MAX - before;
     int header_bytes = -ENOMEM;
-    if (conn->header) {
-        memcpy(conn->header + before, buf->data, take);
-        conn->header_bytes += take;
-        header_bytes = proxy_read(conn->header, conn->header_bytes, &conn->address);
+    if (header) {
+        memcpy(header->bytes + before, buf->data, take);
+        header->count += take;
+        header_bytes = proxy_read(header->bytes, header->count, &conn->address);
     }
     if (header_bytes < 0)
         conn_refuse(loop, conn, header_bytes == -ENOMEM ? CLOSE_OVERLOAD : CLOSE_BAD_PROXY);

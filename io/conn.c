@@ -78,6 +78,10 @@ void conn_receive(struct loop *loop, struct conn *conn) {
     if (!wanted || conn->receiving || conn->paused || conn->starving || conn->ended)
         return;
     conn->receiving = true;
+    if (conn->parked) {
+        ring_poll(loop->ring, file_of(conn), handle_of(conn, RING_RECV));
+        return;
+    }
     if (conn->sips == 0) {
         ring_recv(loop->ring, file_of(conn), BUFFER_GROUP, handle_of(conn, RING_RECV));
         return;
@@ -102,6 +106,15 @@ void conn_pause(struct loop *loop, struct conn *conn) {
 void conn_resume(struct loop *loop, struct conn *conn) {
     conn->paused = false;
     conn_receive(loop, conn);
+}
+
+/* Where the receive ends with bytes instead, it is not parked: see conn_received. */
+void conn_park(struct loop *loop, struct conn *conn) {
+    if (conn->phase != CONN_OPEN || conn->parked)
+        return;
+    conn->parked = true;
+    stats_add(loop->stats->input_parked, 1);
+    conn_cancel_receive(loop, conn);
 }
 
 static void take_input(struct loop *loop, struct conn *conn, struct buf *buf, uint32_t bytes) {
@@ -155,6 +168,8 @@ void conn_feed(struct loop *loop, struct conn *conn) {
 
 void conn_received(struct loop *loop, struct conn *conn, const struct ring_completion *completion) {
     int32_t result = completion->result;
+    if (result != -ECANCELED)
+        conn->parked = false; /* a poll that saw something, or bytes */
     if (!completion->more) {
         conn->receiving = false;
         conn->receive_cancelled = false;
@@ -185,11 +200,10 @@ void conn_received(struct loop *loop, struct conn *conn, const struct ring_compl
 static void release_out(struct loop *loop, struct conn *conn) {
     loop_give_send_buffer(loop, conn->out);
     conn->out = NULL;
-    conn->out_bytes = conn->out_done = 0;
 }
 
 /* Records, one after the other, as long as there is room. */
-static uint32_t gather(struct loop *loop, struct conn *conn) {
+static void gather(struct loop *loop, struct conn *conn) {
     uint32_t capacity = SEND_BYTES;
     conn->out = loop_take_send_buffer(loop, capacity);
     uint32_t used = 0;
@@ -207,7 +221,8 @@ static uint32_t gather(struct loop *loop, struct conn *conn) {
             break;
         used += (uint32_t)bytes;
     }
-    return used;
+    if (conn->out)
+        conn->out->bytes = used;
 }
 
 static void start_close(struct loop *loop, struct conn *conn) {
@@ -217,8 +232,9 @@ static void start_close(struct loop *loop, struct conn *conn) {
 }
 
 static void send_out(struct loop *loop, struct conn *conn) {
+    const struct send_buffer *out = conn->out;
     conn->sending = true;
-    ring_send(loop->ring, file_of(conn), conn->out->data + conn->out_done, conn->out_bytes - conn->out_done,
+    ring_send(loop->ring, file_of(conn), out->data + out->done, out->bytes - out->done,
               handle_of(conn, RING_SEND));
 }
 
@@ -233,8 +249,8 @@ void conn_flush(struct loop *loop, struct conn *conn) {
         return;
     bool speaks = conn->phase == CONN_OPEN || (conn->phase == CONN_CLOSING && !conn->late);
     if (speaks) {
-        conn->out_bytes = gather(loop, conn);
-        if (conn->out_bytes) {
+        gather(loop, conn);
+        if (conn->out && conn->out->bytes) {
             send_out(loop, conn);
             return;
         }
@@ -255,9 +271,9 @@ void conn_sent(struct loop *loop, struct conn *conn, int32_t result) {
     conn->sending = false;
     if (result > 0) {
         stats_add(loop->stats->bytes_out, result);
-        conn->out_done += (uint32_t)result;
+        conn->out->done += (uint32_t)result;
     }
-    bool rest = conn->out_done < conn->out_bytes;
+    bool rest = conn->out->done < conn->out->bytes;
     /* A send that was cancelled halfway says how far it came: late is late. */
     bool broken = (result <= 0 && result != -EINTR && result != -EAGAIN) || (rest && conn->late);
     if (!broken && rest) {

@@ -34,42 +34,45 @@ struct kept {
 
 /* What belongs to a connection besides its session, on its way to another shard. */
 struct baggage {
+    struct session_move *move;
+    uint32_t target; /* shard */
     struct address address;
     struct kept *kept, *kept_tail;
     bool counted, pending;
     bool plaintext;
 };
 
+struct header; /* of the PROXY protocol, as far as it came */
+
 struct send_buffer {
     struct send_buffer *next;
     uint32_t capacity;
+    uint32_t bytes, done; /* gathered; of them sent */
     uint8_t data[];
 };
 
+/* Many of them are idle: what is needed for a while only is not in here. */
 struct conn {
-    struct timer timer; /* first: a timer that is due leads to its connection */
+    struct timer timer;      /* first: a timer that is due leads to its connection */
+    struct send_buffer *out; /* being filled, or its send in flight */
+    struct header *header;   /* PROXY */
+    struct baggage *baggage; /* MOVING */
     uint32_t generation;
     uint32_t slot;
     int fd; /* plain descriptor; -1: direct, in this slot */
-    uint8_t phase;
-    bool plaintext;
-    bool counted; /* in the table of addresses */
-    bool pending; /* there as one that has not logged in */
-    bool receiving, receive_cancelled, paused, starving, ended;
-    bool sending;
-    bool closing; /* the close is in flight */
-    bool ready;   /* in the loop's list of those with output */
-    bool late;    /* the grace time is over */
-    uint8_t sips; /* receives of one buffer each before it is read as others are */
-    struct send_buffer *out;
-    uint32_t out_bytes, out_done;
     uint32_t ready_next, starving_next, starving_prev;
     struct address address;
-    uint8_t *header; /* of the PROXY protocol, as far as it came */
-    uint32_t header_bytes;
-    uint32_t target; /* MOVING: shard */
-    struct session_move *move;
-    struct baggage *baggage;
+    uint8_t phase;
+    uint8_t sips; /* receives of one buffer each before it is read as others are */
+    bool plaintext : 1;
+    bool counted : 1; /* in the table of addresses */
+    bool pending : 1; /* there as one that has not logged in */
+    bool receiving : 1, receive_cancelled : 1, paused : 1, starving : 1, ended : 1;
+    bool parked : 1; /* its receive is, or is to become, a poll */
+    bool sending : 1;
+    bool closing : 1; /* the close is in flight */
+    bool ready : 1;   /* in the loop's list of those with output */
+    bool late : 1;    /* the grace time is over */
 };
 
 struct conns {
@@ -96,6 +99,8 @@ void conn_late(struct loop *loop, struct conn *conn);
 void conn_receive(struct loop *loop, struct conn *conn);
 void conn_pause(struct loop *loop, struct conn *conn);
 void conn_resume(struct loop *loop, struct conn *conn);
+/* Waits for input without a receive, which takes the kernel more memory, until something comes. */
+void conn_park(struct loop *loop, struct conn *conn);
 /* A buffer may be there again for one that found none. */
 void conn_feed(struct loop *loop, struct conn *conn);
 /* Begins to close; output goes on for a grace time. */

@@ -39,11 +39,12 @@ struct send_buffer *loop_take_send_buffer(struct loop *loop, uint32_t bytes) {
         struct send_buffer *buffer = loop->send_free;
         loop->send_free = buffer->next;
         loop->send_free_count--;
+        buffer->bytes = buffer->done = 0;
         return buffer;
     }
     struct send_buffer *buffer = malloc(sizeof(*buffer) + bytes);
     if (buffer)
-        buffer->capacity = bytes;
+        *buffer = (struct send_buffer){.capacity = bytes};
     return buffer;
 }
 

@@ -29,8 +29,6 @@ void conn_settle(struct loop *loop, struct conn *conn) {
 void conn_move(struct loop *loop, struct conn *conn, uint32_t target, struct session_move *move) {
     must(conn->phase == CONN_OPEN && conn->fd >= 0);
     conn->phase = CONN_MOVING;
-    conn->target = target;
-    conn->move = move;
     conn->baggage = calloc(1, sizeof(*conn->baggage));
     if (!conn->baggage) {
         shard_move_failed(loop->shard, move);
@@ -38,6 +36,7 @@ void conn_move(struct loop *loop, struct conn *conn, uint32_t target, struct ses
         conn_close(loop, conn);
         return;
     }
+    *conn->baggage = (struct baggage){.move = move, .target = target};
     conn_feed(loop, conn); /* it waits for no buffer here any more */
     conn_cancel_receive(loop, conn);
     loop_ready(loop, conn);
@@ -59,7 +58,7 @@ void conn_keep_input(struct conn *conn, const struct buf *buf, uint32_t bytes) {
     *copy = (struct buf){.data = (uint8_t *)(copy + 1),
                          .capacity = bytes,
                          .refs = 1,
-                         .owner = (uint16_t)conn->target,
+                         .owner = (uint16_t)conn->baggage->target,
                          .kind = BUF_HEAP};
     memcpy(copy->data, buf->data, bytes);
     kept->buf = copy;
@@ -71,20 +70,17 @@ void conn_keep_input(struct conn *conn, const struct buf *buf, uint32_t bytes) {
 }
 
 void conn_finish_move(struct loop *loop, struct conn *conn) {
-    struct session_move *move = conn->move;
-    *conn->baggage = (struct baggage){
-        .address = conn->address,
-        .kept = conn->baggage->kept,
-        .kept_tail = conn->baggage->kept_tail,
-        .counted = conn->counted,
-        .pending = conn->pending,
-        .plaintext = conn->plaintext,
-    };
+    struct baggage *baggage = conn->baggage;
+    struct session_move *move = baggage->move;
+    baggage->address = conn->address;
+    baggage->counted = conn->counted;
+    baggage->pending = conn->pending;
+    baggage->plaintext = conn->plaintext;
     crash_point(before_move);
     move->fd = conn->fd;
-    move->io = conn->baggage;
+    move->io = baggage;
     struct note note = {.kind = NOTE_MOVE, .move = move};
-    lanes_post(loop->lanes, loop->index, conn->target, &note);
+    lanes_post(loop->lanes, loop->index, baggage->target, &note);
     conn->fd = -1;
     conn_free_slot(loop, conn);
 }
@@ -130,6 +126,6 @@ void conn_drop_move(struct shard *shard, struct conn *conn) {
         free(kept->buf);
         free(kept);
     }
+    shard_move_failed(shard, conn->baggage->move);
     free(conn->baggage);
-    shard_move_failed(shard, conn->move);
 }

@@ -28,8 +28,16 @@ void port_input_resume(struct shard *shard, uint32_t conn) {
     conn_resume(loop_of(shard), conn_at(shard, conn));
 }
 
+void port_input_quiet(struct shard *shard, uint32_t conn) {
+    conn_park(loop_of(shard), conn_at(shard, conn));
+}
+
 void port_close(struct shard *shard, uint32_t conn) {
     conn_close(loop_of(shard), conn_at(shard, conn));
+}
+
+void port_address(struct shard *shard, uint32_t conn, char out[ADDRESS_TEXT_BYTES]) {
+    address_text(&conn_at(shard, conn)->address, out, ADDRESS_TEXT_BYTES);
 }
 
 void port_settle(struct shard *shard, uint32_t conn) {

@@ -1,6 +1,7 @@
 #include "io/ring.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,6 +171,12 @@ void ring_recv(struct ring *ring, struct ring_file file, uint16_t buffer_group, 
 
 void ring_recv_once(struct ring *ring, struct ring_file file, uint16_t buffer_group, uint64_t handle) {
     receive(ring, file, buffer_group, handle, false);
+}
+
+void ring_poll(struct ring *ring, struct ring_file file, uint64_t handle) {
+    struct io_uring_sqe *sqe = take_sqe(ring, handle);
+    io_uring_prep_poll_add(sqe, file.fd, POLLIN);
+    finish_sqe(sqe, file, handle);
 }
 
 void ring_send(struct ring *ring, struct ring_file file, const uint8_t *bytes, size_t count,

@@ -61,6 +61,9 @@ const char *ring_features(const struct ring *ring);
 /* Each queues one operation; a full submission queue is submitted first. */
 void ring_accept(struct ring *ring, int listener, uint64_t handle);
 void ring_recv(struct ring *ring, struct ring_file file, uint16_t buffer_group, uint64_t handle);
+/* Completes with a positive result once there is something to receive, an end or an error; takes no
+ * buffer. */
+void ring_poll(struct ring *ring, struct ring_file file, uint64_t handle);
 /* As ring_recv, one buffer and no more. */
 void ring_recv_once(struct ring *ring, struct ring_file file, uint16_t buffer_group, uint64_t handle);
 void ring_send(struct ring *ring, struct ring_file file, const uint8_t *bytes, size_t count, uint64_t handle);

@@ -214,7 +214,7 @@ static void accept_one(uint32_t shard, struct link *link) {
     }
     link->state = LINK_OPEN;
     link->conn = slot;
-    if (shard_accepted(house.shard[shard], slot, "192.0.2.1", !sim.plan.encrypted, false) < 0)
+    if (shard_accepted(house.shard[shard], slot, !sim.plan.encrypted, false) < 0)
         switch_lets_go(link);
 }
 

@@ -31,12 +31,21 @@ void port_input_resume(struct shard *shard, uint32_t conn) {
     link->paused = false;
 }
 
+void port_input_quiet(struct shard *shard, uint32_t conn) {
+    (void)shard, (void)conn;
+}
+
 void port_close(struct shard *shard, uint32_t conn) {
     struct link *link = network_at(shard_index(shard), conn);
     if (!link)
         return;
     link->closing = true;
     link->closing_ms = sim.now_ms;
+}
+
+void port_address(struct shard *shard, uint32_t conn, char out[ADDRESS_TEXT_BYTES]) {
+    (void)shard, (void)conn;
+    snprintf(out, ADDRESS_TEXT_BYTES, "192.0.2.1");
 }
 
 void port_settle(struct shard *shard, uint32_t conn) {

@@ -83,9 +83,18 @@ void port_input_resume(struct shard *shard, uint32_t conn) {
     (void)shard, (void)conn;
 }
 
+void port_input_quiet(struct shard *shard, uint32_t conn) {
+    (void)shard, (void)conn;
+}
+
 void port_close(struct shard *shard, uint32_t conn) {
     (void)shard;
     one.conns[conn].closing = true;
+}
+
+void port_address(struct shard *shard, uint32_t conn, char out[ADDRESS_TEXT_BYTES]) {
+    (void)shard, (void)conn;
+    snprintf(out, ADDRESS_TEXT_BYTES, "192.0.2.1");
 }
 
 void port_settle(struct shard *shard, uint32_t conn) {
@@ -364,7 +373,7 @@ static void one_shard_settle(void) {
 
 static inline void one_shard_accept(uint32_t index, bool plaintext) {
     struct one_conn *conn = &one.conns[index];
-    conn->used = shard_accepted(one.shard, index, "192.0.2.1", plaintext, true) == 0;
+    conn->used = shard_accepted(one.shard, index, plaintext, true) == 0;
     conn->ready = conn->closing = false;
     conn->out_bytes = 0;
 }

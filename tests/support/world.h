@@ -178,8 +178,17 @@ void port_input_resume(struct shard *shard, uint32_t conn) {
     world.conns[shard_index(shard)][conn].paused = false;
 }
 
+void port_input_quiet(struct shard *shard, uint32_t conn) {
+    (void)shard, (void)conn;
+}
+
 void port_close(struct shard *shard, uint32_t conn) {
     world.conns[shard_index(shard)][conn].closing = true;
+}
+
+void port_address(struct shard *shard, uint32_t conn, char out[ADDRESS_TEXT_BYTES]) {
+    (void)shard, (void)conn;
+    snprintf(out, ADDRESS_TEXT_BYTES, "192.0.2.1");
 }
 
 void port_settle(struct shard *shard, uint32_t conn) {

@@ -26,7 +26,7 @@ static void world_write_record(struct world_device *device, const uint8_t *frame
 static inline void world_connect(struct world_device *device) {
     uint32_t shard = (uint32_t)(world_random() % world.shard_count);
     uint32_t slot = world_free_conn(shard);
-    if (device->revoked || shard_accepted(world.shards[shard], slot, "world", true, true) < 0)
+    if (device->revoked || shard_accepted(world.shards[shard], slot, true, true) < 0)
         return;
     world.conns[shard][slot] = (struct world_conn){.used = true, .device = device, .plaintext_hello = true};
     device->shard = (int)shard;

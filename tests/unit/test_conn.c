@@ -247,6 +247,34 @@ Test(conn, floods_of_peers_that_do_not_read_take_no_receive_buffer_from_others) 
     check_flood("8", "recv_multishot");
 }
 
+Test(conn, a_silent_connection_is_parked_and_wakes_for_whatever_comes) {
+    for (int multishot = 1; multishot >= 0; multishot--) {
+        struct client pair[2];
+        struct live live;
+        live_init(&live);
+        live_set(&live, "ring_without", multishot ? "" : "recv_multishot");
+        live_start(&live);
+        make_pair(pair, &live);
+        client_open(&pair[0], 0);
+        client_open(&pair[1], 0);
+        int third = live_connect(&live, PLAINTEXT, 0); /* not logged in: it has no time to be silent */
+        talk(pair, 20);
+        live_awaits(&live, input_parked, 2);
+        talk(pair, 40);
+        live_awaits(&live, input_parked, 4);
+        cr_expect_eq(live_count(&live, input_parked), 4);
+        reset(pair[0].fd);
+        pair[0].fd = -1;
+        shutdown(pair[1].fd, SHUT_WR);
+        cr_expect(ends(pair[1].fd));
+        close(third);
+        live_awaits(&live, connections, 0);
+        client_close(&pair[0]);
+        client_close(&pair[1]);
+        live_stop(&live);
+    }
+}
+
 /* --- limits --------------------------------------------------------------------------------------------- */
 
 Test(conn, beyond_connections_max_peers_are_told) {

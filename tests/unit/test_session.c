@@ -76,7 +76,7 @@ static void say(const uint8_t *bytes, size_t count) {
 
 static void open_connection(bool plaintext) {
     talk = (struct talk){.slot = world_free_conn(0)};
-    cr_assert_eq(shard_accepted(shard, talk.slot, "test", plaintext, false), 0);
+    cr_assert_eq(shard_accepted(shard, talk.slot, plaintext, false), 0);
     world.conns[0][talk.slot] = (struct world_conn){.used = true};
 }
 
@@ -384,6 +384,36 @@ Test(session, pings_of_a_peer_that_does_not_read_are_bounded) {
     cr_assert_eq(closed_in_all(), 0);
 }
 
+Test(session, burst_leaves_no_memory_behind) {
+    uint8_t out[FRAME_SMALL_BYTES_MAX + RECORD_LENGTH_BYTES];
+    log_in(1);
+    struct session *session = shard->sessions[talk.slot];
+    size_t bytes = frame_write_ping(out + RECORD_LENGTH_BYTES, FRAME_PING, 1);
+    bytes_put16(out, (uint16_t)bytes);
+    for (int i = 0; i < 100; i++)
+        say_unheard(out, bytes + RECORD_LENGTH_BYTES);
+    for (uint64_t i = 0; i < 2 * SESSION_CONFIRMS_MAX; i++)
+        session_confirm(session, &(struct message_id){.from = 2, .to = 1, .number = 1 + 2 * i}, 1 + 2 * i, 1);
+    cr_assert_eq(session->confirm_count, SESSION_CONFIRMS_MAX);
+    for (int i = 0; i < 140; i++)
+        turn(50);
+    cr_assert(session->control && session->confirms, "nobody has read it yet");
+    listen_to();
+    for (int i = 0; i < 140; i++)
+        turn(50);
+    cr_assert(!session->control && !session->confirms && !session->opening && !session->partial &&
+              !session->waiting);
+    cr_assert_leq(sizeof(struct session), 392, "many sessions are idle, and each takes as much");
+    cr_assert(session->quiet);
+    say_unheard(out, bytes + RECORD_LENGTH_BYTES);
+    session_confirm(session, &(struct message_id){.from = 2, .to = 1, .number = 1}, 1, 1);
+    cr_assert(!session->quiet && session->control_bytes && session->confirm_count == 1, "it begins anew");
+    listen_to();
+    for (int i = 0; i < 140; i++)
+        turn(50);
+    cr_assert(session->quiet && !session->control && !session->confirms, "and ends anew");
+}
+
 Test(session, refusals_to_a_peer_that_does_not_read_are_bounded) {
     uint8_t out[FRAME_SMALL_BYTES_MAX + RECORD_LENGTH_BYTES];
     log_in(1);
@@ -465,7 +495,7 @@ Test(session, handshakes_are_worked_off_one_by_one) {
     for (int i = 0; i < PEERS; i++) {
         uint8_t message[512] = {0};
         talk.slot = slots[i];
-        size_t bytes = noise_handshake_message_bytes(shard->sessions[talk.slot]->handshake);
+        size_t bytes = noise_handshake_message_bytes(&shard->sessions[talk.slot]->opening->handshake);
         bytes_put16(message, (uint16_t)bytes);
         say_unheard(message, 2);
         say_unheard(message + 2, bytes);
