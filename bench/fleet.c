@@ -121,7 +121,7 @@ int idle_run(int count, char **arguments) {
     snprintf(shards, sizeof(shards), "%u", rings);
     options.pairs = (options.connections + 1) / 2;
     options.threads = rings < 64 ? rings : 64;
-    options.idle_s = 2;
+    options.idle_s = 8; /* a connection that is silent for 5 s is kept in less */
     if (!options.switch_shards)
         options.switch_shards = shards;
     /* Buffers cost by the shard, not by the connection: with few of them the figure is that of
