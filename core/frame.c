@@ -34,15 +34,14 @@ int frame_next(uint8_t **bytes, size_t *bytes_left, struct frame *ret_frame) {
     return 0;
 }
 
-static size_t write_header(uint8_t *out, size_t frame_bytes, enum frame_type type, uint8_t flags) {
+size_t frame_write_header(uint8_t *out, size_t frame_bytes, enum frame_type type, uint8_t flags) {
     bytes_put16(out, (uint16_t)(frame_bytes - FRAME_HEADER_BYTES));
     out[2] = (uint8_t)type;
     out[3] = flags;
     return frame_bytes;
 }
 
-/* A frame of one size and without flags. */
-static bool is_fixed(const struct frame *frame, size_t frame_bytes) {
+bool frame_is_fixed(const struct frame *frame, size_t frame_bytes) {
     return frame->frame_bytes == frame_bytes && frame->flags == 0;
 }
 
@@ -75,8 +74,8 @@ bool frame_message_is_bare(const struct frame *frame) {
 }
 
 size_t frame_write_message(uint8_t *out, const struct frame_message *message) {
-    size_t frame_bytes = write_header(out, FRAME_MESSAGE_BYTES + message->payload_bytes, FRAME_MESSAGE,
-                                      message->first ? MESSAGE_FIRST : 0);
+    size_t frame_bytes = frame_write_header(out, FRAME_MESSAGE_BYTES + message->payload_bytes, FRAME_MESSAGE,
+                                            message->first ? MESSAGE_FIRST : 0);
     bytes_put32(out + 4, message->ttl_s);
     bytes_put64(out + 8, message->id.to);
     bytes_put64(out + 16, message->id.number);
@@ -147,7 +146,7 @@ size_t frame_write_range(uint8_t *out, enum frame_type type, uint8_t flags, cons
     bytes_put64(out + 32, range->last);
     bytes_put64(out + 40, range->time_ms);
     bytes_put64(out + 48, range->id.from);
-    return write_header(out, FRAME_RECEIPT_BYTES, type, flags);
+    return frame_write_header(out, FRAME_RECEIPT_BYTES, type, flags);
 }
 
 /* --- link, login, welcome ------------------------------------------------------------------------------- */
@@ -155,7 +154,7 @@ size_t frame_write_range(uint8_t *out, enum frame_type type, uint8_t flags, cons
 int frame_read_link(const struct frame *frame, struct frame_link *ret) {
     static const uint8_t no_code[FRAME_CODE_BYTES];
     const uint8_t *at = frame->bytes;
-    if (!is_fixed(frame, LINK_BYTES) || bytes_get16(at + 6) != 0)
+    if (!frame_is_fixed(frame, LINK_BYTES) || bytes_get16(at + 6) != 0)
         return -EPROTO;
     bool is_link = frame->type == FRAME_LINK;
     bool no_device = bytes_get16(at + 4) == 0;
@@ -179,13 +178,13 @@ size_t frame_write_link(uint8_t *out, enum frame_type type, const struct frame_l
         memcpy(out + 24, link->code, FRAME_CODE_BYTES);
     else
         memset(out + 24, 0, FRAME_CODE_BYTES);
-    return write_header(out, LINK_BYTES, type, 0);
+    return frame_write_header(out, LINK_BYTES, type, 0);
 }
 
 int frame_read_welcome(const struct frame *frame, struct frame_welcome *ret) {
     const uint8_t *at = frame->bytes;
     if (frame->frame_bytes < WELCOME_BYTES || at[6] > FRAME_NAME_BYTES_MAX ||
-        !is_fixed(frame, (size_t)WELCOME_BYTES + at[6]) || at[7] != 0)
+        !frame_is_fixed(frame, (size_t)WELCOME_BYTES + at[6]) || at[7] != 0)
         return -EPROTO;
     *ret = (struct frame_welcome){
         .device = bytes_get16(at + 4),
@@ -210,13 +209,13 @@ size_t frame_write_welcome(uint8_t *out, const struct frame_welcome *welcome) {
     bytes_put32(out + 28, welcome->unticked_max);
     bytes_put32(out + 32, welcome->ping_s);
     memcpy(out + WELCOME_BYTES, welcome->name, welcome->name_bytes);
-    return write_header(out, (size_t)WELCOME_BYTES + welcome->name_bytes, FRAME_WELCOME, 0);
+    return frame_write_header(out, (size_t)WELCOME_BYTES + welcome->name_bytes, FRAME_WELCOME, 0);
 }
 
 /* --- the small ones ------------------------------------------------------------------------------------- */
 
 int frame_read_ack(const struct frame *frame, uint64_t *ret_count) {
-    if (!is_fixed(frame, ACK_BYTES) || bytes_get32(frame->bytes + 4) != 0)
+    if (!frame_is_fixed(frame, ACK_BYTES) || bytes_get32(frame->bytes + 4) != 0)
         return -EPROTO;
     *ret_count = bytes_get64(frame->bytes + 8);
     return 0;
@@ -225,12 +224,12 @@ int frame_read_ack(const struct frame *frame, uint64_t *ret_count) {
 size_t frame_write_ack(uint8_t *out, uint64_t count) {
     bytes_put32(out + 4, 0);
     bytes_put64(out + 8, count);
-    return write_header(out, ACK_BYTES, FRAME_ACK, 0);
+    return frame_write_header(out, ACK_BYTES, FRAME_ACK, 0);
 }
 
 int frame_read_refused(const struct frame *frame, struct frame_refused *ret) {
     const uint8_t *at = frame->bytes;
-    if (!is_fixed(frame, REFUSED_BYTES) || bytes_get16(at + 6) != 0)
+    if (!frame_is_fixed(frame, REFUSED_BYTES) || bytes_get16(at + 6) != 0)
         return -EPROTO;
     *ret = (struct frame_refused){
         .reason = bytes_get16(at + 4),
@@ -247,11 +246,11 @@ size_t frame_write_refused(uint8_t *out, const struct frame_refused *refused) {
     bytes_put64(out + 8, refused->to);
     bytes_put64(out + 16, refused->number);
     bytes_put32(out + 24, refused->retry_ms);
-    return write_header(out, REFUSED_BYTES, FRAME_REFUSED, 0);
+    return frame_write_header(out, REFUSED_BYTES, FRAME_REFUSED, 0);
 }
 
 int frame_read_ping(const struct frame *frame, uint64_t *ret_opaque) {
-    if (!is_fixed(frame, PING_BYTES) || bytes_get32(frame->bytes + 4) != 0)
+    if (!frame_is_fixed(frame, PING_BYTES) || bytes_get32(frame->bytes + 4) != 0)
         return -EPROTO;
     *ret_opaque = bytes_get64(frame->bytes + 8);
     return 0;
@@ -260,13 +259,13 @@ int frame_read_ping(const struct frame *frame, uint64_t *ret_opaque) {
 size_t frame_write_ping(uint8_t *out, enum frame_type type, uint64_t opaque) {
     bytes_put32(out + 4, 0);
     bytes_put64(out + 8, opaque);
-    return write_header(out, PING_BYTES, type, 0);
+    return frame_write_header(out, PING_BYTES, type, 0);
 }
 
 int frame_read_lookup(const struct frame *frame, struct frame_lookup *ret) {
     const uint8_t *at = frame->bytes;
     if (frame->frame_bytes < LOOKUP_BYTES || at[18] > FRAME_NAME_BYTES_MAX ||
-        !is_fixed(frame, (size_t)LOOKUP_BYTES + at[18]) || at[19] != 0)
+        !frame_is_fixed(frame, (size_t)LOOKUP_BYTES + at[18]) || at[19] != 0)
         return -EPROTO;
     *ret = (struct frame_lookup){
         .request = bytes_get32(at + 4),
@@ -286,12 +285,12 @@ size_t frame_write_lookup(uint8_t *out, enum frame_type type, const struct frame
     out[19] = 0;
     if (lookup->name_bytes)
         memcpy(out + LOOKUP_BYTES, lookup->name, lookup->name_bytes);
-    return write_header(out, (size_t)LOOKUP_BYTES + lookup->name_bytes, type, 0);
+    return frame_write_header(out, (size_t)LOOKUP_BYTES + lookup->name_bytes, type, 0);
 }
 
 int frame_read_block(const struct frame *frame, struct frame_block *ret) {
     const uint8_t *at = frame->bytes;
-    if (!is_fixed(frame, BLOCK_BYTES) || at[6] > 1 || at[7] != 0)
+    if (!frame_is_fixed(frame, BLOCK_BYTES) || at[6] > 1 || at[7] != 0)
         return -EPROTO;
     *ret = (struct frame_block){.status = bytes_get16(at + 4), .on = at[6], .account = bytes_get64(at + 8)};
     return 0;
@@ -302,12 +301,12 @@ size_t frame_write_block(uint8_t *out, enum frame_type type, const struct frame_
     out[6] = block->on;
     out[7] = 0;
     bytes_put64(out + 8, block->account);
-    return write_header(out, BLOCK_BYTES, type, 0);
+    return frame_write_header(out, BLOCK_BYTES, type, 0);
 }
 
 int frame_read_close(const struct frame *frame, struct frame_close *ret) {
     const uint8_t *at = frame->bytes;
-    if (!is_fixed(frame, CLOSE_BYTES) || bytes_get16(at + 10) != 0)
+    if (!frame_is_fixed(frame, CLOSE_BYTES) || bytes_get16(at + 10) != 0)
         return -EPROTO;
     if (frame->type == FRAME_CLOSE && bytes_get32(at + 4) != 0)
         return -EPROTO;
@@ -319,5 +318,5 @@ size_t frame_write_close(uint8_t *out, enum frame_type type, const struct frame_
     bytes_put32(out + 4, close->after_ms);
     bytes_put16(out + 8, close->reason);
     bytes_put16(out + 10, 0);
-    return write_header(out, CLOSE_BYTES, type, 0);
+    return frame_write_header(out, CLOSE_BYTES, type, 0);
 }

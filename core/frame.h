@@ -40,6 +40,19 @@ enum frame_type {
     FRAME_BLOCKED = 15,   /* switch -> device: the block is stored, or why not */
     FRAME_RECONNECT = 16, /* switch -> device: come back after so many ms; the switch closes next */
     FRAME_CLOSE = 17,     /* both ways: why the connection is closed; the last frame */
+    /* The key directory: core/frame_keys.h. */
+    FRAME_KEYS_PUT = 18,       /* device -> switch: its public keys */
+    FRAME_KEYS_STOCK = 19,     /* switch -> device: what there is of them; the answer, and unasked */
+    FRAME_KEYS_GET = 20,       /* device -> switch: an account's keys, a one-time pre-key of each device */
+    FRAME_KEYS = 21,           /* switch -> device: the answer, with the account's device list */
+    FRAME_LIST_PUT = 22,       /* device -> switch: the account's device list, of a higher version */
+    FRAME_LIST_STORED = 23,    /* switch -> device: it is stored, or why not */
+    FRAME_LIST_GET = 24,       /* device -> switch: an account's device list */
+    FRAME_LIST = 25,           /* switch -> device: the answer */
+    FRAME_CODE_GET = 26,       /* device -> switch: a code for a further device of the account */
+    FRAME_CODE = 27,           /* switch -> device: the answer */
+    FRAME_DEVICE_REMOVE = 28,  /* device -> switch: cut another device of the account off */
+    FRAME_DEVICE_REMOVED = 29, /* switch -> device: the answer */
 };
 
 /* Bits of a receipt's flags; also of a mark's, where only DELIVERED and READ are allowed. */
@@ -153,9 +166,9 @@ int frame_read_lookup(const struct frame *frame, struct frame_lookup *ret); /* l
 int frame_read_block(const struct frame *frame, struct frame_block *ret);   /* block, blocked */
 int frame_read_close(const struct frame *frame, struct frame_close *ret);   /* close, reconnect */
 
-/* Writers: put a whole frame at out, which must have room (the fixed sizes below, FRAME_MESSAGE_BYTES +
- * payload for a message), and return its bytes. */
-#define FRAME_SMALL_BYTES_MAX 128 /* room that is enough for every frame but a message */
+/* Writers: put a whole frame at out, which must have room (the size below; FRAME_MESSAGE_BYTES + payload for
+ * a message), and return its bytes. */
+#define FRAME_SMALL_BYTES_MAX 128 /* room that is enough for every frame of these */
 size_t frame_write_message(uint8_t *out, const struct frame_message *message);
 size_t frame_write_range(uint8_t *out, enum frame_type type, uint8_t flags, const struct frame_range *range);
 size_t frame_write_link(uint8_t *out, enum frame_type type, const struct frame_link *link);
@@ -166,6 +179,11 @@ size_t frame_write_ping(uint8_t *out, enum frame_type type, uint64_t opaque);
 size_t frame_write_lookup(uint8_t *out, enum frame_type type, const struct frame_lookup *lookup);
 size_t frame_write_block(uint8_t *out, enum frame_type type, const struct frame_block *block);
 size_t frame_write_close(uint8_t *out, enum frame_type type, const struct frame_close *close);
+
+/* For the readers and writers of core/frame_keys.h, too: a frame of one size and without flags; the header,
+ * whose frame_bytes, itself included, are returned. */
+bool frame_is_fixed(const struct frame *frame, size_t frame_bytes);
+size_t frame_write_header(uint8_t *out, size_t frame_bytes, enum frame_type type, uint8_t flags);
 
 /* True where what the switch fills in (offsets 24 to 49) is zero, as it has to be in a message from a
  * device. */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/frame.h"
+#include "core/frame_keys.h"
 #include "core/hello.h"
 #include "core/must.h"
 
@@ -96,14 +96,89 @@ static void take_close(const struct frame *frame) {
         expect_same(frame, frame_write_close(again, (enum frame_type)frame->type, &body));
 }
 
+static void take_keys_put(const struct frame *frame) {
+    struct frame_keys_put body;
+    if (frame_read_keys_put(frame, &body) == 0)
+        expect_same(frame, frame_write_keys_put(again, &body));
+}
+
+static void take_keys_stock(const struct frame *frame) {
+    struct frame_keys_stock body;
+    if (frame_read_keys_stock(frame, &body) == 0)
+        expect_same(frame, frame_write_keys_stock(again, &body));
+}
+
+static void take_keys_get(const struct frame *frame) {
+    struct frame_keys_get body;
+    if (frame_read_keys_get(frame, &body) == 0)
+        expect_same(frame, frame_write_keys_get(again, &body));
+}
+
+static void take_keys(const struct frame *frame) {
+    struct frame_keys body;
+    uint16_t device;
+    if (frame_read_keys(frame, &body) < 0)
+        return;
+    for (uint32_t i = 0; i < body.count; i++)
+        must(frame_keys_row(&body, i, &device) + FRAME_BUNDLE_BYTES <= frame->bytes + frame->frame_bytes);
+    expect_same(frame, frame_write_keys(again, &body));
+}
+
+static void take_list(const struct frame *frame) {
+    struct frame_list body;
+    if (frame_read_list(frame, &body) == 0)
+        expect_same(frame, frame_write_list(again, (enum frame_type)frame->type, &body));
+}
+
+static void take_code_get(const struct frame *frame) {
+    uint32_t request;
+    if (frame_read_code_get(frame, &request) == 0)
+        expect_same(frame, frame_write_code_get(again, request));
+}
+
+static void take_code(const struct frame *frame) {
+    struct frame_code body;
+    if (frame_read_code(frame, &body) == 0)
+        expect_same(frame, frame_write_code(again, &body));
+}
+
+static void take_device(const struct frame *frame) {
+    struct frame_device body;
+    if (frame_read_device(frame, &body) == 0)
+        expect_same(frame, frame_write_device(again, (enum frame_type)frame->type, &body));
+}
+
 typedef void taker(const struct frame *frame);
 static taker *const takers[] = {
-    [FRAME_LINK] = take_link,       [FRAME_LOGIN] = take_link,    [FRAME_WELCOME] = take_welcome,
-    [FRAME_MESSAGE] = take_message, [FRAME_RECEIPT] = take_range, [FRAME_ACK] = take_ack,
-    [FRAME_MARK] = take_range,      [FRAME_CONFIRM] = take_range, [FRAME_REFUSED] = take_refused,
-    [FRAME_PING] = take_ping,       [FRAME_PONG] = take_ping,     [FRAME_LOOKUP] = take_lookup,
-    [FRAME_ACCOUNT] = take_lookup,  [FRAME_BLOCK] = take_block,   [FRAME_BLOCKED] = take_block,
-    [FRAME_RECONNECT] = take_close, [FRAME_CLOSE] = take_close,
+    [FRAME_LINK] = take_link,
+    [FRAME_LOGIN] = take_link,
+    [FRAME_WELCOME] = take_welcome,
+    [FRAME_MESSAGE] = take_message,
+    [FRAME_RECEIPT] = take_range,
+    [FRAME_ACK] = take_ack,
+    [FRAME_MARK] = take_range,
+    [FRAME_CONFIRM] = take_range,
+    [FRAME_REFUSED] = take_refused,
+    [FRAME_PING] = take_ping,
+    [FRAME_PONG] = take_ping,
+    [FRAME_LOOKUP] = take_lookup,
+    [FRAME_ACCOUNT] = take_lookup,
+    [FRAME_BLOCK] = take_block,
+    [FRAME_BLOCKED] = take_block,
+    [FRAME_RECONNECT] = take_close,
+    [FRAME_CLOSE] = take_close,
+    [FRAME_KEYS_PUT] = take_keys_put,
+    [FRAME_KEYS_STOCK] = take_keys_stock,
+    [FRAME_KEYS_GET] = take_keys_get,
+    [FRAME_KEYS] = take_keys,
+    [FRAME_LIST_PUT] = take_list,
+    [FRAME_LIST_STORED] = take_list,
+    [FRAME_LIST_GET] = take_list,
+    [FRAME_LIST] = take_list,
+    [FRAME_CODE_GET] = take_code_get,
+    [FRAME_CODE] = take_code,
+    [FRAME_DEVICE_REMOVE] = take_device,
+    [FRAME_DEVICE_REMOVED] = take_device,
 };
 #define TAKERS (sizeof(takers) / sizeof(takers[0]))
 

@@ -320,7 +320,7 @@ static int take_frame(void *context, struct peer *peer, const struct frame *fram
         engine->come_back_ms = body.after_ms;
         return 0;
     }
-    default: /* CLOSE: the peer keeps its reason, the end of the connection follows */
+    default: /* keys; CLOSE: the peer keeps its reason, the end of the connection follows */
         return 0;
     }
 }

@@ -322,6 +322,12 @@ static int judge_frame(struct peer *peer, const struct frame *frame) {
     case FRAME_PONG:
     case FRAME_ACCOUNT:
     case FRAME_BLOCKED:
+    case FRAME_KEYS_STOCK:
+    case FRAME_KEYS:
+    case FRAME_LIST_STORED:
+    case FRAME_LIST:
+    case FRAME_CODE:
+    case FRAME_DEVICE_REMOVED:
         return peer->state == PEER_OPEN ? 0 : -EPROTO;
     case FRAME_LINK:
     case FRAME_LOGIN:
@@ -329,6 +335,12 @@ static int judge_frame(struct peer *peer, const struct frame *frame) {
     case FRAME_MARK:
     case FRAME_LOOKUP:
     case FRAME_BLOCK:
+    case FRAME_KEYS_PUT:
+    case FRAME_KEYS_GET:
+    case FRAME_LIST_PUT:
+    case FRAME_LIST_GET:
+    case FRAME_CODE_GET:
+    case FRAME_DEVICE_REMOVE:
         return -EPROTO;
     default:
         return -ENODATA;
