@@ -22,7 +22,7 @@
 /* docs/OPERATIONS.md, "Memory under attack", has these in a formula. */
 #define MESSAGE_BYTES (4096u + 1024u) /* and what belongs to it, for each that messages_max counts */
 #define RECEIPT_BYTES 256u
-#define CONNECTION_BYTES (384u << 10)
+#define CONNECTION_BYTES (512u << 10)
 #define PENDING_BYTES 4096u
 #define ADDRESS_BYTES 256u
 #define BASE_BYTES (64u << 20)

@@ -78,6 +78,7 @@ int account_insert(struct account_table *table, const struct account_record *rec
     account->number = record->account;
     account->name = name;
     account->flags = record->flags;
+    account->list_version = record->list_version;
     table_put(table->slots, table->capacity, account);
     table->count++;
     *ret_account = account;
@@ -167,6 +168,9 @@ int account_device_add(struct account *account, const struct device_record *reco
     device->flags = record->flags;
     device->created_ms = record->created_ms;
     device->last_seen_ms = record->last_seen_ms;
+    device->signed_id = record->signed_id;
+    device->one_time_last = record->one_time_last;
+    device->one_time_left = record->one_time_left;
     device->slot = (uint8_t)slot;
     memcpy(device->key, record->key, KEY_BYTES);
     outbox_init(&device->outbox);

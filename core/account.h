@@ -23,6 +23,9 @@ struct device {
     uint64_t created_ms;
     uint64_t last_seen_ms;
     uint64_t epoch, epoch_before; /* of its sessions since the start: the last, and the one before; 0: none */
+    uint32_t signed_id;           /* these three as in struct device_record */
+    uint32_t one_time_last;
+    uint16_t one_time_left;
     uint16_t number;
     uint8_t slot; /* index in account->devices, the bit in message.acked */
     uint8_t flags;
@@ -30,6 +33,7 @@ struct device {
 
 struct account {
     uint64_t number;
+    uint64_t list_version; /* of its device list; 0: none */
     char *name;
     struct device *devices[DEVICES_MAX]; /* NULL: free slot; none from slots_used on is in use */
     uint32_t slots_used;

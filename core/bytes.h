@@ -49,6 +49,12 @@ static inline uint16_t bytes_get16_be(const uint8_t *at) {
     return be16toh(value);
 }
 
+static inline uint32_t bytes_get32_be(const uint8_t *at) {
+    uint32_t value;
+    memcpy(&value, at, sizeof(value));
+    return be32toh(value);
+}
+
 static inline uint64_t bytes_get64_be(const uint8_t *at) {
     uint64_t value;
     memcpy(&value, at, sizeof(value));
@@ -57,6 +63,11 @@ static inline uint64_t bytes_get64_be(const uint8_t *at) {
 
 static inline void bytes_put16_be(uint8_t *at, uint16_t value) {
     value = htobe16(value);
+    memcpy(at, &value, sizeof(value));
+}
+
+static inline void bytes_put32_be(uint8_t *at, uint32_t value) {
+    value = htobe32(value);
     memcpy(at, &value, sizeof(value));
 }
 

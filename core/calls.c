@@ -15,6 +15,13 @@ void request_return(struct shard *shard, struct request *request) {
     switch_post(shard, request->from, &note);
 }
 
+void request_free(struct request *request) {
+    explicit_bzero(request->code, sizeof(request->code));
+    free(request->devices);
+    free(request->bytes);
+    free(request);
+}
+
 /* --- accounts and devices ------------------------------------------------------------------------------- */
 
 static void close_sessions(struct account *account, uint16_t device_number, enum close_reason reason,
@@ -82,12 +89,12 @@ void calls_forget_removed(struct shard *shard) {
 
 /* The directory's answer to the link of a device may come in after the word that it is revoked: a device that
  * is not known yet is entered as revoked, and stays so. */
-static int apply_revoke(struct shard *shard, struct request *request) {
-    struct account *account = account_find(&shard->accounts, request->account);
-    struct device *device = account ? account_device(account, request->device_number) : NULL;
+int calls_revoke(struct shard *shard, uint64_t account_number, uint16_t device_number) {
+    struct account *account = account_find(&shard->accounts, account_number);
+    struct device *device = account ? account_device(account, device_number) : NULL;
     if (account && !device) {
         struct device_record record = {
-            .account = request->account, .device = request->device_number, .flags = DEVICE_REVOKED};
+            .account = account_number, .device = device_number, .flags = DEVICE_REVOKED};
         return account_device_add(account, &record, &device);
     }
     if (!device)
@@ -293,7 +300,7 @@ void calls_handle(struct shard *shard, struct request *request) {
         status = apply_remove(shard, request);
         break;
     case REQUEST_APPLY_REVOKE:
-        status = apply_revoke(shard, request);
+        status = calls_revoke(shard, request->account, request->device_number);
         break;
     case REQUEST_SHOW_ACCOUNT:
         status = show_account(shard, request);
@@ -323,6 +330,9 @@ void calls_handle(struct shard *shard, struct request *request) {
     case REQUEST_EXPIRED:
         status = expired(shard, request);
         break;
+    case REQUEST_APPLY_STOCK:
+        status = keys_apply_stock(shard, request);
+        break;
     default:
         status = -EINVAL;
         break;
@@ -333,7 +343,7 @@ void calls_handle(struct shard *shard, struct request *request) {
 
 /* --- answers -------------------------------------------------------------------------------------------- */
 
-static struct session *asking_session(struct shard *shard, const struct request *request) {
+struct session *request_session(struct shard *shard, const struct request *request) {
     struct session *session = request->last < shard->session_limit ? shard->sessions[request->last] : NULL;
     return session && session->id == request->context_id ? session : NULL;
 }
@@ -357,13 +367,13 @@ static void linked(struct shard *shard, struct request *request) {
         else if (error != -EEXIST)
             request->status = error;
     }
-    struct session *session = asking_session(shard, request);
+    struct session *session = request_session(shard, request);
     if (session && session->state == SESSION_LINKING)
         session_linked(session, request);
 }
 
 static void looked_up(struct shard *shard, struct request *request) {
-    struct session *session = asking_session(shard, request);
+    struct session *session = request_session(shard, request);
     if (!session)
         return;
     session->requests--;
@@ -378,7 +388,7 @@ static void looked_up(struct shard *shard, struct request *request) {
     session_put(session, out, frame_write_lookup(out, FRAME_ACCOUNT, &body));
 }
 
-static uint16_t block_status(int status) {
+uint16_t request_refusal(int status) {
     switch (status) {
     case 0:
         return REFUSAL_NONE;
@@ -388,6 +398,14 @@ static uint16_t block_status(int status) {
         return REFUSAL_LIMIT;
     case -ENOSPC:
         return REFUSAL_STORE_FULL;
+    case -ENODEV:
+        return REFUSAL_NO_DEVICE;
+    case -EACCES:
+        return REFUSAL_BLOCKED;
+    case -EPERM:
+        return REFUSAL_SUSPENDED;
+    case -ESTALE:
+        return REFUSAL_STALE;
     default:
         return REFUSAL_STORE_FAILED;
     }
@@ -397,12 +415,12 @@ static void blocked(struct shard *shard, struct request *request) {
     struct account *account = account_find(&shard->accounts, request->account);
     if (request->status == 0 && account)
         request->status = account_block(account, request->other, request->value != 0);
-    struct session *session = asking_session(shard, request);
+    struct session *session = request_session(shard, request);
     if (!session)
         return;
     session->requests--;
     struct frame_block body = {
-        .account = request->other, .status = block_status(request->status), .on = request->value != 0};
+        .account = request->other, .status = request_refusal(request->status), .on = request->value != 0};
     uint8_t out[FRAME_SMALL_BYTES_MAX];
     session_put(session, out, frame_write_block(out, FRAME_BLOCKED, &body));
 }
@@ -424,9 +442,17 @@ void calls_done(struct shard *shard, struct request *request) {
     case REQUEST_BLOCK:
         blocked(shard, request);
         break;
+    case REQUEST_KEYS_PUT:
+    case REQUEST_KEYS_GET:
+    case REQUEST_LIST_PUT:
+    case REQUEST_LIST_GET:
+    case REQUEST_CODE_ADD:
+    case REQUEST_DEVICE_REVOKE:
+        if (!keys_answered(shard, request))
+            return;
+        break;
     default:
         break;
     }
-    explicit_bzero(request->code, sizeof(request->code));
-    free(request);
+    request_free(request);
 }

@@ -72,6 +72,12 @@
     N(ttl_s, 2592000, 1, 31536000, R, "time to live of a message that names none, and the most it may name") \
     N(blocks_max, 1024, 0, 1000000, R, "accounts an account may block")                                      \
     N(code_ttl_s, 86400, 1, 31536000, R, "time to live of a one-time link code")                             \
+    N(one_time_keys_max, 200, 1, 65535, R, "one-time pre-keys kept of a device")                             \
+    N(one_time_keys_low, 25, 0, 65535, R, "one-time pre-keys left at which a device is told")                \
+    N(device_list_bytes_max, 4096, 256, 16000, R, "bytes of an account's device list")                       \
+    N(keys_window_s, 3600, 1, 86400, R, "time over which keys_account_max and keys_target_max count")        \
+    N(keys_account_max, 2000, 1, 1000000, R, "times an account may ask for keys in keys_window_s")           \
+    N(keys_target_max, 30, 1, 1000000, R, "times of these, for the keys of one account")                     \
     N(buffers, 2048, 8, 32768, I, "receive buffers of a shard (a power of two)")                             \
     N(buffer_bytes, 16384, 1024, 65536, I, "bytes of a receive buffer")                                      \
     N(lane_slots, 8192, 16, 1048576, I, "slots of a lane between two threads (a power of two)")              \

@@ -55,15 +55,24 @@ static int take_ping(struct session *session, const struct frame *frame) {
 
 /* Whether the store's lane has room or not: behind what waits here lie acknowledgements, and without them a
  * store that is behind never catches up. */
-static int ask_directory(struct session *session, struct request *fields) {
+int intake_ask(struct session *session, uint32_t most, const struct request *fields, const uint8_t *bytes,
+               uint32_t bytes_count) {
     struct shard *shard = session->shard;
     uint32_t party = port_directory_party(shard);
-    if (session->requests >= SESSION_REQUESTS_MAX)
+    if (session->requests >= most || session->control_bytes >= SESSION_CONTROL_BYTES_MAX)
         return -EAGAIN;
     struct request *request = malloc(sizeof(*request));
-    if (!request)
+    uint8_t *copy = malloc(bytes_count + 1u);
+    if (!request || !copy) {
+        free(request);
+        free(copy);
         return -EAGAIN;
+    }
+    if (bytes_count)
+        memcpy(copy, bytes, bytes_count);
     *request = *fields;
+    request->bytes = copy;
+    request->bytes_count = bytes_count;
     request->from = (uint16_t)shard->index;
     request->context_id = session->id;
     request->last = session->conn;
@@ -79,7 +88,7 @@ static int take_lookup(struct session *session, const struct frame *frame) {
         return -EPROTO;
     struct request fields = {.kind = REQUEST_LOOKUP, .account = lookup.account, .other = lookup.request};
     memcpy(fields.name, lookup.name, lookup.name_bytes);
-    return ask_directory(session, &fields);
+    return intake_ask(session, SESSION_REQUESTS_MAX, &fields, NULL, 0);
 }
 
 static int refuse_block(struct session *session, uint64_t account) {
@@ -100,7 +109,7 @@ static int take_block(struct session *session, const struct frame *frame) {
         return refuse_block(session, block.account);
     struct request fields = {
         .kind = REQUEST_BLOCK, .account = session->account, .other = block.account, .value = block.on};
-    return ask_directory(session, &fields);
+    return intake_ask(session, SESSION_REQUESTS_MAX, &fields, NULL, 0);
 }
 
 static int take_close(struct session *session, const struct frame *frame) {
@@ -128,6 +137,8 @@ static int take_frame(struct session *session, const struct frame *frame, struct
         return take_block(session, frame);
     case FRAME_CLOSE:
         return take_close(session, frame);
+    case FRAME_KEYS_PUT ... FRAME_DEVICE_REMOVED:
+        return keys_take(session, frame);
     case FRAME_LINK:
     case FRAME_LOGIN:
     case FRAME_WELCOME:
@@ -154,6 +165,7 @@ static uint32_t frames_of(const struct session *session, const struct frame *fra
         return frame_read_ack(frame, &count) == 0 && count > session->items_acked ? 0 : 1;
     case FRAME_LOOKUP:
     case FRAME_BLOCK:
+    case FRAME_KEYS_PUT ... FRAME_DEVICE_REMOVED:
         return QUESTION_FRAMES;
     default:
         return 1;

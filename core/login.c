@@ -121,6 +121,7 @@ static void welcome(struct session *session, struct device *device) {
     };
     uint8_t out[FRAME_SMALL_BYTES_MAX];
     session_put(session, out, frame_write_welcome(out, &body));
+    session->stock_due = true;
     outbox_attach(shard, device);
 }
 

@@ -116,9 +116,12 @@ enum device_flags { DEVICE_REVOKED = 1 };
 /* What is stored of a device, and loaded into its home shard at start. */
 struct device_record {
     uint64_t account;
-    uint64_t created_ms;   /* UTC */
-    uint64_t last_seen_ms; /* UTC, coarse: of the last login that was stored */
-    uint16_t device;       /* from 1, never reused */
+    uint64_t created_ms;    /* UTC */
+    uint64_t last_seen_ms;  /* UTC, coarse: of the last login that was stored */
+    uint32_t signed_id;     /* of the signed pre-key that it has published; 0: no keys */
+    uint32_t one_time_last; /* highest id of a one-time pre-key ever taken from it: each is taken once */
+    uint16_t one_time_left;
+    uint16_t device; /* from 1, never reused */
     uint8_t flags;
     uint8_t key[KEY_BYTES];
 };
@@ -126,7 +129,8 @@ struct device_record {
 struct account_record {
     uint64_t account;
     uint64_t created_ms;
-    uint16_t device_next; /* the number the next device gets */
+    uint64_t list_version; /* of its device list; 0: none */
+    uint16_t device_next;  /* the number the next device gets */
     uint8_t flags;
     char name[NAME_BYTES_MAX + 1];
 };
@@ -136,14 +140,24 @@ enum request_kind {
     REQUEST_ACCOUNT_ADD = 1, /* in: accounts[].name; out: accounts[] whole, codes[] */
     REQUEST_ACCOUNT_FLAGS,   /* in: account, value = new flags */
     REQUEST_ACCOUNT_REMOVE,  /* in: account: the account, its devices, its codes, its name, its blocks */
-    REQUEST_CODE_ADD,        /* in: account; out: code */
+    REQUEST_CODE_ADD,        /* in: account, device_number that asks, 0 the admin; out: code, value = its
+                              * time to live, s */
     REQUEST_LINK,            /* in: account, code, key; out: device */
-    REQUEST_DEVICE_REVOKE,   /* in: account, device_number */
+    REQUEST_DEVICE_REVOKE,   /* in: account, device_number, value = device that asks, 0 the admin */
     REQUEST_BLOCK,           /* in: account (who blocks), other, value 1 on, 0 off */
     REQUEST_LOOKUP,          /* in: name, or account when name is empty; out: account, name, value = flags,
                               * accounts[0] whole where there is one */
     REQUEST_LIST_ACCOUNTS,   /* in: account; out: accounts[] above it, in order of number. With a name: those
                               * whose   name begins with it. At most capacity; value = 1: there are more */
+    REQUEST_KEYS_PUT,        /* in: account, device_number, bytes = keys, then count one-time pre-keys; out:
+                              * devices[1]        as it is now, where it is refused, too */
+    REQUEST_KEYS_GET, /* in: account, device_number (0 all), other = account that asks, value = its device
+                       * that asks; out: bytes = count rows of KEYS and the list, first = its version,
+                       * devices[count] as they are now */
+    REQUEST_LIST_PUT, /* in: account, device_number that asks, first = version, bytes; out: value = version
+                         now */
+    REQUEST_LIST_GET, /* in: account, first = version known; out: value = version, bytes where it is another
+                       */
     /* to the account's environment */
     REQUEST_FETCH,   /* in: account, device_number, first; out: entries[] up to value of them, paged in */
     REQUEST_PURGE,   /* in: account, device_number, first, last; out: entries[] */
@@ -167,6 +181,8 @@ enum request_kind {
                      * STOP */
     REQUEST_STOP,   /* after DRAIN: shard_drained becomes true, the loop ends. Comes back before that */
     REQUEST_RELOAD, /* in: config */
+    /* shard -> shard */
+    REQUEST_APPLY_STOCK, /* in: account, devices[count]: one-time pre-keys of theirs were handed out */
 };
 
 struct queue_entry {
@@ -218,9 +234,12 @@ struct request {
     char text[256];
     struct account_record *accounts;    /* [count], the requester's memory */
     uint8_t (*codes)[FRAME_CODE_BYTES]; /* [count] */
-    struct device_record *devices;      /* [count] */
-    struct queue_entry *entries;        /* [capacity], count filled */
-    struct status_row *rows;            /* malloc'd by the answerer, freed by the requester; [count] */
+    struct device_record *devices;      /* malloc'd by the answerer, freed by the requester; [count] */
+    uint8_t *bytes;                     /* malloc'd by who fills it, freed by the requester */
+    uint32_t bytes_count;
+    uint32_t tag;                /* the requester's: the device's own number of its request */
+    struct queue_entry *entries; /* [capacity], count filled */
+    struct status_row *rows;     /* malloc'd by the answerer, freed by the requester; [count] */
     uint32_t count, capacity;
     const struct config *config;
 };

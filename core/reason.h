@@ -58,7 +58,9 @@ enum close_reason { CLOSE_REASONS(X) CLOSE_REASON_COUNT };
     X(11, DRAINING, "draining", "the switch is shutting down")                                               \
     X(12, QUEUE_FULL, "queue_full", "the recipient's queue is full")                                         \
     X(13, QUEUE_BYTES, "queue_bytes", "the recipient's queue holds as many bytes as it may")                 \
-    X(14, UNTICKED, "unticked", "too much of this session has no tick, and the store takes nothing")
+    X(14, UNTICKED, "unticked", "too much of this session has no tick, and the store takes nothing")         \
+    X(15, STALE, "stale", "a version or an id does not rise, or the identity key is another")                \
+    X(16, RATE, "rate", "asked too often lately")
 
 #define X(number, name, text, help) REFUSAL_##name = number,
 enum refusal { REFUSALS(X) REFUSAL_COUNT };

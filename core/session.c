@@ -112,7 +112,9 @@ void session_put(struct session *session, const uint8_t *frame, size_t frame_byt
     if (session->state == SESSION_CLOSING)
         return;
     if (session->control_bytes + frame_bytes > session->control_capacity) {
-        uint32_t capacity = session->control_capacity ? session->control_capacity * 2 : CONTROL_BYTES_MIN;
+        uint32_t capacity = session->control_capacity ? session->control_capacity : CONTROL_BYTES_MIN;
+        while (capacity < session->control_bytes + frame_bytes)
+            capacity *= 2;
         uint8_t *control = realloc(session->control, capacity);
         if (!control) {
             session->state = SESSION_CLOSING;
@@ -223,15 +225,19 @@ size_t session_output(struct session *session, uint8_t *space, size_t space_byte
     if (session->control_bytes) {
         used += take_control(session, frames, room);
         if (!used)
-            *ret_needed = FRAME_SMALL_BYTES_MAX + overhead_bytes;
+            *ret_needed = FRAME_HEADER_BYTES + (size_t)bytes_get16(session->control) + overhead_bytes;
     }
     if (session->state == SESSION_OPEN && !session->control_bytes) {
+        if (session->stock_due && room - used >= FRAME_SMALL_BYTES_MAX)
+            used += keys_write_stock(session, frames + used);
         if (session->confirm_count)
             used += take_confirms(session, frames + used, room - used);
         size_t needed = 0;
         used += outbox_fill(session->shard, session->device, frames + used, room - used, &needed);
         if (!used && needed)
             *ret_needed = needed + overhead_bytes;
+        else if (!used && session->stock_due)
+            *ret_needed = FRAME_SMALL_BYTES_MAX + overhead_bytes;
     }
     if (!used)
         return 0;

@@ -42,7 +42,8 @@ enum session_state {
 #define SESSION_CHECK_MS 1000   /* how often one that is not quiet is looked at */
 #define SESSION_MARKS_MAX 256   /* MARK frames of a session at once ... */
 #define SESSION_MARKS_PER_S 256 /* ... and in the long run */
-#define SESSION_REQUESTS_MAX 16 /* questions to the directory at a time */
+#define SESSION_REQUESTS_MAX 16 /* questions to the directory at a time ... */
+#define SESSION_KEYS_MAX 4      /* ... and beyond so many none that is large or gets a large answer */
 /* Work is reckoned in bytes, and so many more for each frame: about a nanosecond each. What a session sends
  * in a turn beyond its part waits, and has its turns with what all others have left over, so that a flood
  * makes no turn long. Who had to wait within the last WORK_CALM_MS is one of many, perhaps: all of these
@@ -105,7 +106,7 @@ struct session {
     };
     uint64_t marks_ms;   /* when marks_left was reckoned */
     uint32_t marks_left; /* MARK frames it may send at once */
-    uint16_t requests;   /* lookups and blocks the directory was asked for */
+    uint16_t requests;   /* the directory was asked and has not answered */
     uint16_t device_number;
     uint8_t *control; /* whole frames for the next records */
     uint32_t control_bytes, control_capacity;
@@ -123,8 +124,9 @@ struct session {
     bool unread : 1;  /* the socket is not read */
     bool pending : 1; /* has not logged in, and counts as such */
     bool pinged : 1;
-    bool quiet : 1; /* nothing came for a while, and what a burst needed is gone */
-    bool shut : 1;  /* port_close was called */
+    bool stock_due : 1; /* KEYS_STOCK, unasked */
+    bool quiet : 1;     /* nothing came for a while, and what a burst needed is gone */
+    bool shut : 1;      /* port_close was called */
 };
 
 struct session *session_create(struct shard *shard, uint32_t conn, bool plaintext, bool exempt);
@@ -197,5 +199,9 @@ void login_at_home(struct session *session);
 /* core/intake.c: one frame of an open session. 0; -EAGAIN: not now, come again with it; -EPROTO: bad frame.
  * buf: where the frame lies. */
 int intake_frame(struct session *session, const struct frame *frame, struct buf *buf);
+/* Asks the directory, with a copy of these fields and bytes, unless so many questions are out. 0; -EAGAIN:
+ * not now. */
+int intake_ask(struct session *session, uint32_t most, const struct request *fields, const uint8_t *bytes,
+               uint32_t bytes_count);
 
 #endif

@@ -23,10 +23,12 @@ int shard_create(const struct shard_setup *setup, struct shard **ret_shard) {
     shard->sessions = calloc(shard->session_limit, sizeof(*shard->sessions));
     shard->check_s = calloc(shard->session_limit, sizeof(*shard->check_s));
     shard->refused = calloc(REFUSED_MAX, sizeof(*shard->refused));
-    if (!shard->sessions || !shard->check_s || !shard->refused) {
+    shard->keys_asked = calloc(KEYS_ASKED_MAX, sizeof(*shard->keys_asked));
+    if (!shard->sessions || !shard->check_s || !shard->refused || !shard->keys_asked) {
         free(shard->sessions);
         free(shard->check_s);
         free(shard->refused);
+        free(shard->keys_asked);
         free(shard);
         return -ENOMEM;
     }
@@ -118,6 +120,7 @@ void shard_destroy(struct shard *shard) {
     }
     free(shard->refused);
     free(shard->check_s);
+    free(shard->keys_asked);
     free(shard->sessions);
     explicit_bzero(shard->secret, sizeof(shard->secret));
     free(shard);

@@ -34,6 +34,8 @@
     X(receipts_sent, counter, "receipt frames put into sessions")                                            \
     X(receipts_spilled, counter, "receipts handed to the store")                                             \
     X(receipts_dropped, counter, "receipts dropped at a limit: they are repeated until they are settled")    \
+    X(one_time_keys_given, counter, "one-time pre-keys handed out")                                          \
+    X(one_time_keys_lacking, counter, "keys of a device handed out without one, since none was left")        \
     X(settled, counter, "acknowledgements confirmed to their device, as ranges")                             \
     X(deletes, counter, "queue entries deleted after settlement")                                            \
     X(put_failures, counter, "queue entries the store could not take")                                       \

@@ -10,6 +10,7 @@
 #include "core/account.h"
 #include "core/config.h"
 #include "core/defer.h"
+#include "core/keys.h"
 #include "core/lane.h"
 #include "core/msg.h"
 #include "core/outbox.h"
@@ -94,6 +95,7 @@ struct shard {
 
     struct refused_entry *refused; /* [REFUSED_MAX] */
     uint32_t refused_count;
+    struct keys_asked *keys_asked; /* [KEYS_ASKED_MAX] */
 
     bool draining;
     bool stopping;
@@ -168,6 +170,13 @@ void calls_done(struct shard *shard, struct request *request);
 /* Answers REQUEST_DRAIN when nothing is open or on its way. */
 void calls_check_drain(struct shard *shard);
 void request_return(struct shard *shard, struct request *request);
+/* The session that asked the directory; NULL: it is gone. */
+struct session *request_session(struct shard *shard, const struct request *request);
+void request_free(struct request *request);
+/* What a device is told of the directory's status. */
+uint16_t request_refusal(int status);
+/* The directory has a device as revoked: its session ends, its outbox goes. 0 or -ENOENT. */
+int calls_revoke(struct shard *shard, uint64_t account, uint16_t device);
 /* Looks at some accounts that are removed and frees those that are over. */
 void calls_forget_removed(struct shard *shard);
 

@@ -11,32 +11,20 @@
 #define PATH_BYTES 512
 
 /* A store that was restored must not link devices by codes that were given out, and maybe used, after the
- * backup. */
-static int void_codes(struct map *map) {
+ * backup, nor hand out one-time pre-keys again. */
+static int void_one_time(struct map *map) {
     struct value_key front = value_key_single(VALUE_CODE);
     struct map_txn *txn;
-    struct map_cursor *cursor;
-    struct map_view key, value;
     int error = map_begin(map, &txn);
     if (error)
         return error;
-    error = map_cursor_open(txn, &cursor);
-    if (error) {
-        map_abort(txn);
-        return error;
-    }
-    error = map_seek(cursor, value_key_view(&front), &key, &value);
-    while (error == 0 && value_key_starts(key, &front)) {
-        error = map_cursor_delete(cursor);
-        if (error == 0)
-            error = map_next(cursor, &key, &value);
-    }
-    map_cursor_close(cursor);
-    if (error && error != -ENOENT) {
-        map_abort(txn);
-        return error;
-    }
-    return map_commit(txn);
+    error = directory_delete_front(txn, &front);
+    if (error == 0)
+        error = keys_void_one_time(txn);
+    if (error == 0)
+        return map_commit(txn);
+    map_abort(txn);
+    return error;
 }
 
 static int copy_environment(const struct environment *environment, const char *folder) {
@@ -51,7 +39,7 @@ static int copy_environment(const struct environment *environment, const char *f
     error = map_open(path, environment->store->setup.config->map_bytes, READERS_COPY, &copy);
     if (error)
         return error;
-    error = void_codes(copy);
+    error = void_one_time(copy);
     map_close(copy);
     if (error == 0)
         error = folder_sync_file(path, "data.mdb");

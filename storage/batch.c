@@ -222,6 +222,8 @@ static int run_read(struct environment *environment, struct request *request) {
         return queue_list(environment, request);
     case REQUEST_LOOKUP:
         return environment->index == 0 ? directory_lookup(environment->snapshot, request) : -EINVAL;
+    case REQUEST_LIST_GET:
+        return environment->index == 0 ? keys_list(environment->snapshot, request) : -EINVAL;
     case REQUEST_LIST_ACCOUNTS:
         return environment->index == 0 ? directory_list(environment, request) : -EINVAL;
     default:

@@ -33,7 +33,8 @@ int census_add_account(struct census *census, const struct account_record *recor
                           sizeof(*census->accounts));
     if (error)
         return error;
-    struct census_account account = {.account = record->account, .device_next = record->device_next};
+    struct census_account account = {
+        .account = record->account, .list_version = record->list_version, .device_next = record->device_next};
     memcpy(account.name, record->name, sizeof(account.name));
     census->accounts[census->account_count++] = account;
     return 0;
@@ -44,8 +45,10 @@ int census_add_device(struct census *census, const struct device_record *record)
                           sizeof(*census->devices));
     if (error)
         return error;
-    census->devices[census->device_count++] =
-        (struct census_device){.account = record->account, .device = record->device};
+    census->devices[census->device_count++] = (struct census_device){.account = record->account,
+                                                                     .signed_id = record->signed_id,
+                                                                     .one_time_left = record->one_time_left,
+                                                                     .device = record->device};
     return 0;
 }
 
@@ -83,10 +86,15 @@ static int compare_devices(const void *left, const void *right) {
     return (a->device > b->device) - (a->device < b->device);
 }
 
-bool census_has_device(const struct census *census, uint64_t account, uint16_t device) {
+static struct census_device *find_device(const struct census *census, uint64_t account, uint16_t device) {
     struct census_device wanted = {.account = account, .device = device};
-    return census->device_count > 0 &&
-           bsearch(&wanted, census->devices, census->device_count, sizeof(wanted), compare_devices);
+    if (census->device_count == 0)
+        return NULL;
+    return bsearch(&wanted, census->devices, census->device_count, sizeof(wanted), compare_devices);
+}
+
+bool census_has_device(const struct census *census, uint64_t account, uint16_t device) {
+    return find_device(census, account, device) != NULL;
 }
 
 const char *census_judge_name(struct census *census, const char *name, size_t bytes, uint64_t account) {
@@ -106,4 +114,40 @@ const char *census_judge_device(const struct census *census, const struct device
     return record->device == 0 || record->device >= account->device_next
                ? "has a number that its account has not given out"
                : NULL;
+}
+
+const char *census_judge_keys(struct census *census, uint64_t account, uint16_t device, uint32_t signed_id) {
+    struct census_device *found = find_device(census, account, device);
+    if (!found)
+        return "belong to a device that is not there";
+    found->keys_met = true;
+    return found->signed_id == signed_id ? NULL : "are not those that their device says it has";
+}
+
+const char *census_judge_one_time(struct census *census, uint64_t account, uint16_t device) {
+    struct census_device *found = find_device(census, account, device);
+    if (!found || !found->keys_met)
+        return "belongs to a device that has no keys";
+    found->one_time_met++;
+    return NULL;
+}
+
+const char *census_judge_list(struct census *census, uint64_t account, uint64_t version) {
+    struct census_account *found = census_find_account(census, account);
+    if (!found)
+        return "belongs to an account that is not there";
+    found->list_met = true;
+    return found->list_version == version ? NULL : "is of another version than its account says";
+}
+
+const char *census_judge_lack(const struct census_account *account) {
+    return account->list_version && !account->list_met ? "has lost its device list" : NULL;
+}
+
+const char *census_judge_stock(const struct census_device *device) {
+    if (device->signed_id && !device->keys_met)
+        return "has lost its keys";
+    return device->one_time_left == device->one_time_met
+               ? NULL
+               : "has another number of one-time pre-keys than it says";
 }

@@ -13,14 +13,19 @@
 
 struct census_account {
     uint64_t account;
+    uint64_t list_version;
     uint16_t device_next;
     bool named; /* its name leads to it */
+    bool list_met;
     char name[NAME_BYTES_MAX + 1];
 };
 
 struct census_device {
     uint64_t account;
+    uint32_t signed_id;
+    uint16_t one_time_left, one_time_met;
     uint16_t device;
+    bool keys_met;
 };
 
 struct census_queue {
@@ -51,5 +56,11 @@ bool census_has_device(const struct census *census, uint64_t account, uint16_t d
 /* What is wrong with this record, seen with what was noted down, or NULL. A name is noted down too. */
 const char *census_judge_name(struct census *census, const char *name, size_t bytes, uint64_t account);
 const char *census_judge_device(const struct census *census, const struct device_record *record);
+const char *census_judge_keys(struct census *census, uint64_t account, uint16_t device, uint32_t signed_id);
+const char *census_judge_one_time(struct census *census, uint64_t account, uint16_t device);
+const char *census_judge_list(struct census *census, uint64_t account, uint64_t version);
+/* When all were judged: what an account or device says to have and has not, or NULL. */
+const char *census_judge_lack(const struct census_account *account);
+const char *census_judge_stock(const struct census_device *device);
 
 #endif

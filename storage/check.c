@@ -9,6 +9,7 @@
 
 #include "core/account.h"
 #include "core/bytes.h"
+#include "core/frame_keys.h"
 #include "storage/census.h"
 #include "storage/environment.h"
 #include "storage/folder.h"
@@ -17,8 +18,9 @@
 #define PATH_BYTES 512
 #define SNAPSHOT_MS 1000
 #define LOOK_RECORDS 1024 /* at the clock, every so many */
-#define STOPPED 1
-#define PURGE_S 1 /* what a removed account leaves is deleted within this time */
+#define STOPPED 1         /* a walk: it goes on elsewhere */
+#define ENDED 2           /* there is nothing more for it */
+#define PURGE_S 1         /* what a removed account leaves is deleted within this time */
 
 struct check {
     const char *folder;
@@ -35,6 +37,7 @@ struct check {
     uint32_t environment;
     bool has_meta;
     uint64_t walked;     /* records of the map */
+    bool over_queues;    /* of the directory: it goes on behind the queues */
     struct value_key at; /* the next snapshot goes on here */
     uint64_t until_ms;
 };
@@ -119,6 +122,9 @@ static int check_queue(struct check *check, struct map_view key, const struct ru
 static int check_directory(struct check *check, struct map_view key, struct map_view value) {
     struct account_record account;
     struct device_record device;
+    struct value_place place;
+    struct value_list list;
+    const uint8_t *keys;
     uint64_t number;
     const char *fault = NULL;
     int error = 0;
@@ -138,6 +144,19 @@ static int check_directory(struct check *check, struct map_view key, struct map_
         (void)value_read_device(key, value, &device);
         fault = census_judge_device(&check->census, &device);
         error = census_add_device(&check->census, &device);
+        break;
+    case VALUE_KEYS:
+        (void)value_key_read(key, &place);
+        (void)value_read_keys(key, value, &keys);
+        fault = census_judge_keys(&check->census, place.account, place.device, frame_keys_signed_id(keys));
+        break;
+    case VALUE_ONE_TIME:
+        (void)value_key_read(key, &place);
+        fault = census_judge_one_time(&check->census, place.account, place.device);
+        break;
+    case VALUE_LIST:
+        (void)value_read_list(key, value, &list);
+        fault = census_judge_list(&check->census, bytes_get64_be(key.at + 1), list.version);
         break;
     default: /* blocks and codes */
         if (!census_find_account(&check->census, bytes_get64_be(key.at + 1)))
@@ -171,13 +190,18 @@ static int check_record(struct check *check, struct map_view key, struct map_vie
 /* --- walks ---------------------------------------------------------------------------------------------- */
 
 static int directory_record(void *context, struct map_view key, struct map_view value, uint64_t page) {
+    const struct check *check = context;
     (void)page;
-    return key.at[0] >= VALUE_QUEUE ? STOPPED : check_record(context, key, value);
+    if (key.at[0] >= VALUE_QUEUE && !check->over_queues)
+        return STOPPED;
+    return check_record(context, key, value);
 }
 
 static int queue_record(void *context, struct map_view key, struct map_view value, uint64_t page) {
     struct check *check = context;
     (void)page;
+    if (key.at[0] > VALUE_QUEUE)
+        return ENDED;
     int error = check_record(check, key, value);
     if (error || !check->live || ++check->walked % LOOK_RECORDS || store_now_ms() < check->until_ms)
         return error;
@@ -194,6 +218,7 @@ static void check_roots(struct check *check, const struct pages *pages) {
 
 /* One snapshot of an environment. */
 static int walk(struct check *check, int (*record)(void *, struct map_view, struct map_view, uint64_t)) {
+    static const struct value_key keys = {.bytes = {VALUE_KEYS}, .used = 1};
     char path[PATH_BYTES];
     struct map_pin *pin = NULL;
     struct pages pages;
@@ -207,6 +232,9 @@ static int walk(struct check *check, int (*record)(void *, struct map_view, stru
             check_roots(check, &pages);
         if (pages.root_count > 0)
             error = pages_walk(&pages, &pages.roots[0], &check->at, &visitor);
+        check->over_queues = true;
+        if (pages.root_count > 0 && error >= 0 && record == directory_record)
+            error = pages_walk(&pages, &pages.roots[0], &keys, &visitor);
         pages_close(&pages);
     }
     if (pin)
@@ -222,7 +250,7 @@ static int walk_queues(struct check *check) {
         check->until_ms = store_now_ms() + SNAPSHOT_MS;
         error = walk(check, queue_record);
     }
-    return error;
+    return error == ENDED ? 0 : error;
 }
 
 /* In one snapshot, so that its records fit one another. */
@@ -230,6 +258,7 @@ static int walk_directory(struct check *check) {
     static const struct value_key meta = {.bytes = {VALUE_META}, .used = 1};
     check->at = (struct value_key){.used = 0};
     check->has_meta = false;
+    check->over_queues = false;
     int error = walk(check, directory_record);
     if (error >= 0 && !check->has_meta)
         find(check, value_key_view(&meta), "is missing");
@@ -277,6 +306,15 @@ static void check_accounts_fit(struct check *check) {
         struct value_key key = value_key_account(VALUE_ACCOUNT, census->accounts[i].account);
         if (!census->accounts[i].named)
             find(check, value_key_view(&key), "has a name that does not lead to it");
+        const char *lack = census_judge_lack(&census->accounts[i]);
+        if (lack)
+            find(check, value_key_view(&key), lack);
+    }
+    for (size_t i = 0; i < census->device_count; i++) {
+        struct value_key key = value_key_device(census->devices[i].account, census->devices[i].device);
+        const char *lack = census_judge_stock(&census->devices[i]);
+        if (lack)
+            find(check, value_key_view(&key), lack);
     }
     uint64_t last = census->account_count ? census->accounts[census->account_count - 1].account : 0;
     if (last > 0 && check->counter <= last)

@@ -43,6 +43,13 @@ void describe_key(struct map_view key, char *ret_text, size_t text_bytes) {
     else if (kind == VALUE_QUEUE && placed)
         snprintf(ret_text, text_bytes, "queue entry %llu of account %llu, device %u", seq, account,
                  place.device);
+    else if (kind == VALUE_KEYS && placed)
+        snprintf(ret_text, text_bytes, "keys of device %u of account %llu", place.device, account);
+    else if (kind == VALUE_ONE_TIME && placed)
+        snprintf(ret_text, text_bytes, "one-time pre-key %llu of account %llu, device %u", seq, account,
+                 place.device);
+    else if (kind == VALUE_LIST && key.bytes == 9)
+        snprintf(ret_text, text_bytes, "device list of account %llu", account);
     else
         describe_unknown(key, ret_text, text_bytes);
 }
@@ -55,7 +62,10 @@ const char *describe_kind(enum value_kind kind) {
                                         [VALUE_DEVICE] = "devices",
                                         [VALUE_BLOCK] = "blocks",
                                         [VALUE_CODE] = "link codes",
-                                        [VALUE_QUEUE] = "queue entries"};
+                                        [VALUE_QUEUE] = "queue entries",
+                                        [VALUE_KEYS] = "device keys",
+                                        [VALUE_ONE_TIME] = "one-time keys",
+                                        [VALUE_LIST] = "device lists"};
     bool known = kind < sizeof(names) / sizeof(names[0]) && names[kind];
     return known ? names[kind] : "records of unknown kind";
 }

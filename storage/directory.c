@@ -3,11 +3,13 @@
 #include <string.h>
 
 #include "core/account.h"
+#include "core/bytes.h"
 #include "core/crash.h"
 #include "storage/environment.h"
 
 #define ACCOUNT_FIRST 1
 #define DEVICE_FIRST 1
+#define MS_PER_S 1000
 
 bool directory_writes(const struct request *request) {
     switch (request->kind) {
@@ -18,6 +20,9 @@ bool directory_writes(const struct request *request) {
     case REQUEST_LINK:
     case REQUEST_DEVICE_REVOKE:
     case REQUEST_BLOCK:
+    case REQUEST_KEYS_PUT:
+    case REQUEST_KEYS_GET:
+    case REQUEST_LIST_PUT:
         return true;
     default:
         return false;
@@ -39,6 +44,18 @@ int directory_device(struct map_txn *txn, uint64_t account, uint16_t device,
     return error ? error : value_read_device(value_key_view(&key), value, ret_record);
 }
 
+int directory_live_device(struct map_txn *txn, uint64_t account, uint16_t device,
+                          struct device_record *ret_record) {
+    struct device_record record;
+    int error = directory_device(txn, account, device, &record);
+    if (error)
+        return error;
+    if (record.flags & DEVICE_REVOKED)
+        return -ENODEV;
+    *ret_record = record;
+    return 0;
+}
+
 static int read_number(struct map_txn *txn, const struct value_key *key, enum value_kind kind,
                        uint64_t *ret_number) {
     struct map_view value;
@@ -46,8 +63,7 @@ static int read_number(struct map_txn *txn, const struct value_key *key, enum va
     return error ? error : value_read_number(value_key_view(key), value, kind, ret_number);
 }
 
-/* Deletes every record whose key starts so. */
-static int delete_front(struct map_txn *txn, const struct value_key *front) {
+int directory_delete_front(struct map_txn *txn, const struct value_key *front) {
     struct map_cursor *cursor;
     struct map_view key, value;
     int error = map_cursor_open(txn, &cursor);
@@ -63,15 +79,45 @@ static int delete_front(struct map_txn *txn, const struct value_key *front) {
     return error == -ENOENT ? 0 : error;
 }
 
+int directory_each(struct map_txn *txn, enum value_kind kind,
+                   int (*visit)(struct map_txn *txn, const struct value_key *key, struct map_view value,
+                                void *context),
+                   void *context) {
+    struct value_key at = value_key_single(kind);
+    struct map_cursor *cursor;
+    struct map_view key, value;
+    int error = map_cursor_open(txn, &cursor);
+    if (error)
+        return error;
+    while ((error = map_seek(cursor, value_key_view(&at), &key, &value)) == 0 && key.at[0] == kind) {
+        struct value_key copy = value_key_copy(key);
+        at = value_key_behind(key);
+        error = visit(txn, &copy, value, context);
+        if (error)
+            break;
+    }
+    map_cursor_close(cursor);
+    return error == -ENOENT ? 0 : error;
+}
+
+int directory_drop_ownerless(struct map_txn *txn, const struct value_key *key, struct map_view value,
+                             void *context) {
+    struct account_record account;
+    (void)value, (void)context;
+    int error = directory_account(txn, bytes_get64_be(key->bytes + 1), &account);
+    return error == -ENOENT ? map_delete(txn, value_key_view(key)) : error;
+}
+
 static int remove_records(struct map_txn *txn, const struct account_record *record) {
-    static const enum value_kind kinds[] = {VALUE_ACCOUNT, VALUE_DEVICE, VALUE_BLOCK, VALUE_CODE};
+    static const enum value_kind kinds[] = {VALUE_ACCOUNT, VALUE_DEVICE,   VALUE_BLOCK, VALUE_CODE,
+                                            VALUE_KEYS,    VALUE_ONE_TIME, VALUE_LIST};
     struct value_key name = value_key_name(record->name);
     int error = map_delete(txn, value_key_view(&name));
     if (error && error != -ENOENT)
         return error;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         struct value_key front = value_key_account(kinds[i], record->account);
-        error = delete_front(txn, &front);
+        error = directory_delete_front(txn, &front);
         if (error)
             return error;
     }
@@ -88,12 +134,13 @@ static int account_add_one(struct environment *environment, struct map_txn *txn,
     record->account = number;
     record->created_ms = store_utc_ms();
     record->device_next = DEVICE_FIRST;
+    record->list_version = 0;
     record->flags = 0;
     error = value_put_account(txn, record);
     if (error == 0)
         error = value_put_name(txn, record->name, number);
     if (error == 0 && ret_code)
-        error = link_code_add(environment, txn, number, ret_code);
+        error = link_code_add(environment, txn, number, 0, ret_code);
     return error;
 }
 
@@ -143,13 +190,22 @@ static int remove_account(struct map_txn *txn, const struct request *request) {
     return error ? error : remove_records(txn, &record);
 }
 
+/* An account's device may be gone itself before it has its will. */
+static int may_manage(struct map_txn *txn, uint64_t account, uint64_t device) {
+    struct device_record record;
+    return device ? directory_live_device(txn, account, (uint16_t)device, &record) : 0;
+}
+
 static int device_revoke(struct map_txn *txn, const struct request *request) {
     struct device_record record;
-    int error = directory_device(txn, request->account, request->device_number, &record);
+    int error = may_manage(txn, request->account, request->value);
+    if (error == 0)
+        error = directory_device(txn, request->account, request->device_number, &record);
     if (error)
         return error;
     record.flags |= DEVICE_REVOKED;
-    return value_put_device(txn, &record);
+    error = keys_remove(txn, &record);
+    return error ? error : value_put_device(txn, &record);
 }
 
 static int count_blocks(struct map_txn *txn, uint64_t account, uint64_t *ret_count) {
@@ -199,8 +255,12 @@ static int block(struct environment *environment, struct map_txn *txn, const str
 
 static int code_add(struct environment *environment, struct map_txn *txn, struct request *request) {
     struct account_record record;
+    uint16_t maker = request->device_number;
     int error = directory_account(txn, request->account, &record);
-    return error ? error : link_code_add(environment, txn, request->account, request->code);
+    if (error == 0)
+        error = may_manage(txn, request->account, maker);
+    request->value = environment->settings.code_ttl_ms / MS_PER_S;
+    return error ? error : link_code_add(environment, txn, request->account, maker, request->code);
 }
 
 int directory_change(struct environment *environment, struct map_txn *txn, struct request *request) {
@@ -221,6 +281,10 @@ int directory_change(struct environment *environment, struct map_txn *txn, struc
         return device_revoke(txn, request);
     case REQUEST_BLOCK:
         return block(environment, txn, request);
+    case REQUEST_KEYS_PUT:
+    case REQUEST_KEYS_GET:
+    case REQUEST_LIST_PUT:
+        return keys_change(environment, txn, request);
     default:
         return -EINVAL;
     }

@@ -52,7 +52,8 @@ static int find_queues(struct environment *environment) {
         return error;
     struct value_key at = value_key_single(VALUE_QUEUE);
     struct map_view key, value;
-    while ((error = map_seek(environment->cursor, value_key_view(&at), &key, &value)) == 0) {
+    while ((error = map_seek(environment->cursor, value_key_view(&at), &key, &value)) == 0 &&
+           key.at[0] == VALUE_QUEUE) {
         struct run run;
         if (run_open(key, value, &run) && run.place.account != 0) {
             at = value_key_queue_end(run.place.account, run.place.device);

@@ -18,8 +18,9 @@
 #include "storage/store.h"
 #include "storage/value.h"
 
-/* 1: queue entries without `before`; 2: each in a record of its own. Both are opened, and raised to this. */
-#define STORE_FORMAT 3
+/* 1: queue entries without `before`; 2: each in a record of its own; 3: no keys of devices, no device lists.
+ * All are opened, and raised to this. */
+#define STORE_FORMAT 4
 #define ENVIRONMENTS_MAX 64
 #define BATCH_NOTES_MAX 4096
 #define BATCH_BYTES_MAX (16u << 20)
@@ -62,6 +63,7 @@ struct settings { /* of struct config, those the store follows */
     uint64_t queue_messages_max;
     uint64_t blocks_max;
     uint64_t code_ttl_ms;
+    uint64_t one_time_keys_max;
     uint64_t expiry_sweep_ms;
     uint64_t clock_jump_ms;
 };
@@ -211,9 +213,38 @@ int directory_list(struct environment *environment, struct request *request);
 int directory_account(struct map_txn *txn, uint64_t account, struct account_record *ret_record);
 int directory_device(struct map_txn *txn, uint64_t account, uint16_t device,
                      struct device_record *ret_record);
-/* Makes a one-time code and stores its hash. */
-int link_code_add(struct environment *environment, struct map_txn *txn, uint64_t account, uint8_t *ret_code);
+/* As directory_device; -ENODEV: it is revoked. */
+int directory_live_device(struct map_txn *txn, uint64_t account, uint16_t device,
+                          struct device_record *ret_record);
+/* Makes a one-time code and stores its hash. maker: the device that asks for it; 0: the admin. */
+int link_code_add(struct environment *environment, struct map_txn *txn, uint64_t account, uint16_t maker,
+                  uint8_t *ret_code);
 int link_device(struct map_txn *txn, struct request *request);
+/* Deletes every record whose key starts so. */
+int directory_delete_front(struct map_txn *txn, const struct value_key *front);
+/* Calls `visit` with each record of a kind, until it returns an error. It may change the map: the walk looks
+ * for its place again. */
+int directory_each(struct map_txn *txn, enum value_kind kind,
+                   int (*visit)(struct map_txn *txn, const struct value_key *key, struct map_view value,
+                                void *context),
+                   void *context);
+/* To visit: deletes a record whose account is not there. */
+int directory_drop_ownerless(struct map_txn *txn, const struct value_key *key, struct map_view value,
+                             void *context);
+
+/* storage/keys.c ----------------------------------------------------------------------------------- */
+
+/* REQUEST_KEYS_PUT, KEYS_GET, LIST_PUT, as directory_change; what a GET hands out is gone with the commit. */
+int keys_change(struct environment *environment, struct map_txn *txn, struct request *request);
+/* REQUEST_LIST_GET */
+int keys_list(struct map_txn *txn, struct request *request);
+/* Of a device that is revoked: its keys are handed out no more. Changes the record, which the caller puts. */
+int keys_remove(struct map_txn *txn, struct device_record *record);
+/* A copy of the store does not know which one-time pre-keys were handed out since: they all go. */
+int keys_void_one_time(struct map_txn *txn);
+/* What accounts and devices say of their list and keys becomes what is there; keys of devices, and lists of
+ * accounts, that are not there go. For a store that was salvaged. */
+int keys_mend(struct map_txn *txn);
 
 /* storage/expiry.c --------------------------------------------------------------------------------- */
 

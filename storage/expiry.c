@@ -168,7 +168,7 @@ static bool sweep(struct environment *environment, struct slice *slice) {
     struct map_view key, value;
     int error = map_seek(environment->cursor, value_key_view(&expiry->at), &key, &value);
     while (slice->entries < SLICE_ENTRIES && error == 0) {
-        error = slice_record(slice, key, value);
+        error = key.at[0] > VALUE_QUEUE ? -ENOENT : slice_record(slice, key, value);
         if (error == 0)
             error = map_next(environment->cursor, &key, &value);
     }

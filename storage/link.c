@@ -41,7 +41,8 @@ static int count_front(struct map_txn *txn, const struct value_key *front, uint3
     return 0;
 }
 
-int link_code_add(struct environment *environment, struct map_txn *txn, uint64_t account, uint8_t *ret_code) {
+int link_code_add(struct environment *environment, struct map_txn *txn, uint64_t account, uint16_t maker,
+                  uint8_t *ret_code) {
     struct value_key front = value_key_account(VALUE_CODE, account);
     uint8_t bytes[FRAME_CODE_BYTES];
     uint32_t count = 0;
@@ -52,7 +53,8 @@ int link_code_add(struct environment *environment, struct map_txn *txn, uint64_t
         return -EDQUOT;
     port_entropy(bytes, sizeof(bytes));
     struct value_key key = code_key(account, bytes);
-    struct value_code code = {.expires_ms = store_utc_ms() + environment->settings.code_ttl_ms};
+    struct value_code code = {.expires_ms = store_utc_ms() + environment->settings.code_ttl_ms,
+                              .maker = maker};
     error = value_put_code(txn, &key, &code);
     if (error == 0)
         memcpy(ret_code, bytes, sizeof(bytes));
@@ -104,6 +106,15 @@ static int link_new(struct map_txn *txn, struct request *request, struct account
     return error;
 }
 
+/* A code that a device asked for is as good as that device. */
+static int may_link(struct map_txn *txn, uint64_t account, const struct value_code *code) {
+    struct device_record maker;
+    if (code->maker == 0)
+        return 0;
+    int error = directory_live_device(txn, account, code->maker, &maker);
+    return error == -ENOENT || error == -ENODEV ? -EKEYREJECTED : error;
+}
+
 int link_device(struct map_txn *txn, struct request *request) {
     struct account_record account;
     struct map_view value;
@@ -124,5 +135,8 @@ int link_device(struct map_txn *txn, struct request *request) {
         return link_again(txn, request, &code);
     if (code.expires_ms <= store_utc_ms())
         return -EKEYREJECTED;
+    error = may_link(txn, request->account, &code);
+    if (error)
+        return error;
     return link_new(txn, request, &account, &key, &code);
 }

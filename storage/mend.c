@@ -3,34 +3,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/bytes.h"
 #include "storage/environment.h"
 
 #define DEVICE_FIRST 1
 
-/* Calls `mend` with each record of a kind. It may change the map: the walk looks for its place again. */
-static int each(struct map_txn *txn, enum value_kind kind, struct salvage_report *report,
-                int (*mend)(struct map_txn *txn, const struct value_key *key, struct map_view value,
-                            struct salvage_report *report)) {
-    struct value_key at = value_key_single(kind);
-    struct map_cursor *cursor;
-    struct map_view key, value;
-    int error = map_cursor_open(txn, &cursor);
-    if (error)
-        return error;
-    while ((error = map_seek(cursor, value_key_view(&at), &key, &value)) == 0 && key.at[0] == kind) {
-        struct value_key copy = value_key_copy(key);
-        at = value_key_behind(key);
-        error = mend(txn, &copy, value, report);
-        if (error)
-            break;
-    }
-    map_cursor_close(cursor);
-    return error == -ENOENT ? 0 : error;
-}
-
-static int mend_name(struct map_txn *txn, const struct value_key *key, struct map_view value,
-                     struct salvage_report *report) {
+static int mend_name(struct map_txn *txn, const struct value_key *key, struct map_view value, void *context) {
+    struct salvage_report *report = context;
     struct account_record record;
     struct map_view found;
     int error = value_read_account(value_key_view(key), value, &record);
@@ -46,7 +24,8 @@ static int mend_name(struct map_txn *txn, const struct value_key *key, struct ma
 
 /* Whether it was suspended is lost with it: the administrator has to say that it was not. */
 static int mend_account(struct map_txn *txn, const struct value_key *key, struct map_view value,
-                        struct salvage_report *report) {
+                        void *context) {
+    struct salvage_report *report = context;
     struct account_record record = {
         .created_ms = store_utc_ms(), .device_next = DEVICE_FIRST, .flags = ACCOUNT_SUSPENDED};
     struct account_record found;
@@ -62,7 +41,8 @@ static int mend_account(struct map_txn *txn, const struct value_key *key, struct
 }
 
 static int mend_device(struct map_txn *txn, const struct value_key *key, struct map_view value,
-                       struct salvage_report *report) {
+                       void *context) {
+    struct salvage_report *report = context;
     struct device_record device;
     struct account_record account;
     int error = value_read_device(value_key_view(key), value, &device);
@@ -79,16 +59,6 @@ static int mend_device(struct map_txn *txn, const struct value_key *key, struct 
     return value_put_account(txn, &account);
 }
 
-/* Blocks of an account that is gone. */
-static int mend_block(struct map_txn *txn, const struct value_key *key, struct map_view value,
-                      struct salvage_report *report) {
-    struct account_record account;
-    (void)value;
-    (void)report;
-    int error = directory_account(txn, bytes_get64_be(key->bytes + 1), &account);
-    return error == -ENOENT ? map_delete(txn, value_key_view(key)) : error;
-}
-
 static int mend_counter(struct map_txn *txn, uint64_t last_account) {
     struct value_key key = value_key_single(VALUE_COUNTER);
     struct map_view value;
@@ -102,14 +72,16 @@ static int mend_counter(struct map_txn *txn, uint64_t last_account) {
 }
 
 int mend_directory(struct map_txn *txn, uint64_t last_account, struct salvage_report *report) {
-    int error = each(txn, VALUE_ACCOUNT, report, mend_name);
+    int error = directory_each(txn, VALUE_ACCOUNT, mend_name, report);
     if (error == 0)
-        error = each(txn, VALUE_NAME, report, mend_account);
+        error = directory_each(txn, VALUE_NAME, mend_account, report);
     if (error == 0)
-        error = each(txn, VALUE_DEVICE, report, mend_device);
+        error = directory_each(txn, VALUE_DEVICE, mend_device, report);
     if (error == 0)
-        error = each(txn, VALUE_BLOCK, report, mend_block);
+        error = directory_each(txn, VALUE_BLOCK, directory_drop_ownerless, NULL);
     if (error == 0)
-        error = each(txn, VALUE_CODE, report, mend_block);
+        error = directory_each(txn, VALUE_CODE, directory_drop_ownerless, NULL);
+    if (error == 0)
+        error = keys_mend(txn);
     return error ? error : mend_counter(txn, last_account);
 }

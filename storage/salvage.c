@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/bytes.h"
+#include "core/frame_keys.h"
 #include "storage/environment.h"
 #include "storage/folder.h"
 #include "storage/mend.h"
@@ -106,6 +107,8 @@ static uint64_t entry_time(struct map_view key, struct map_view value) {
 static bool is_later(struct map_view key, struct map_view value, struct map_view other) {
     struct account_record account, other_account;
     struct device_record device, other_device;
+    struct value_list list, other_list;
+    const uint8_t *keys, *other_keys;
     uint64_t number, other_number;
     switch (key.at[0]) {
     case VALUE_COUNTER:
@@ -117,11 +120,19 @@ static bool is_later(struct map_view key, struct map_view value, struct map_view
         if (account.device_next != other_account.device_next)
             return other_account.device_next > account.device_next;
         return other_account.flags > account.flags;
+    case VALUE_KEYS:
+        return value_read_keys(key, value, &keys) == 0 && value_read_keys(key, other, &other_keys) == 0 &&
+               frame_keys_signed_id(other_keys) > frame_keys_signed_id(keys);
+    case VALUE_LIST:
+        return value_read_list(key, value, &list) == 0 && value_read_list(key, other, &other_list) == 0 &&
+               other_list.version > list.version;
     case VALUE_DEVICE:
         if (value_read_device(key, value, &device) || value_read_device(key, other, &other_device))
             return false;
         if ((device.flags ^ other_device.flags) & DEVICE_REVOKED)
             return other_device.flags & DEVICE_REVOKED;
+        if (device.one_time_last != other_device.one_time_last)
+            return other_device.one_time_last > device.one_time_last;
         return other_device.last_seen_ms > device.last_seen_ms;
     case VALUE_QUEUE:
         return entry_time(key, other) > entry_time(key, value);
@@ -162,6 +173,10 @@ static int take(struct salvage *salvage, struct map_view key, struct map_view va
     }
     if (kind == VALUE_CODE && salvage->source != SALVAGE_NEWEST)
         return 0;
+    if (kind == VALUE_ONE_TIME) {
+        salvage->found += salvage->source == SALVAGE_NEWEST;
+        return 0;
+    }
     int error = salvage->source == SALVAGE_NEWEST ? -ENOENT : map_get(salvage->txn, key, &before);
     if (error == 0)
         return is_later(key, before, value) ? store(salvage, key, value) : 0;

@@ -4,8 +4,9 @@
  * damaged, the records it hides (a range of keys) are looked for in the commit before; what is still missing
  * then in every page of the file that has the form of a leaf, where a record counts for its checksum. Such a
  * page may be old: what was deleted long ago may come back from there. For a message that does no harm, its
- * device knows what it has seen; link codes are therefore taken from the newest commit alone. Of two versions
- * of one record in such pages the later one counts, as far as it says which that is.
+ * device knows what it has seen; link codes are therefore taken from the newest commit alone, and one-time
+ * pre-keys not at all: their devices bring new ones. Of two versions of one record in such pages the later
+ * one counts, as far as it says which that is.
  *
  * Where one of the two roots of the file is damaged, it may have been the newest commit's: then queue entries
  * are taken from all such pages.
@@ -23,7 +24,7 @@
 
 #include "storage/describe.h"
 
-#define SALVAGE_KINDS (VALUE_QUEUE + 1)
+#define SALVAGE_KINDS VALUE_KINDS
 
 enum salvage_source { SALVAGE_NEWEST, SALVAGE_BEFORE, SALVAGE_SCAN, SALVAGE_SOURCES };
 

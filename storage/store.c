@@ -29,6 +29,7 @@ static void settings_take(struct settings *settings, const struct config *config
     *settings = (struct settings){.queue_messages_max = config->queue_messages_max,
                                   .blocks_max = config->blocks_max,
                                   .code_ttl_ms = config->code_ttl_s * MS_PER_S,
+                                  .one_time_keys_max = config->one_time_keys_max,
                                   .expiry_sweep_ms = config->expiry_sweep_s * MS_PER_S,
                                   .clock_jump_ms = config->clock_jump_ms};
 }
@@ -108,9 +109,8 @@ static int migrate(struct store *store, char *ret_error, size_t error_bytes) {
         int error = meta_read(&store->environments[i], &meta);
         if (error == 0 && meta.format == STORE_FORMAT)
             continue;
-        /* From 1 and 2: what is written from now on is new; queue entries of version 1, and entries with a
-         * record each, are read as long as they are there, so that a migration takes no longer than any
-         * start. */
+        /* What is written from now on is new; records of older versions are read as long as they are there,
+         * so that a migration takes no longer than any start. */
         if (error == 0)
             error = meta_write(&store->environments[i], meta.store_id);
         if (error) {

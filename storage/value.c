@@ -4,13 +4,18 @@
 #include <string.h>
 
 #include "core/bytes.h"
+#include "core/frame_keys.h"
 
 #define CRC32C_POLYNOMIAL 0x82f63b78u /* Castagnoli's, bits reversed: RFC 3720, appendix B.4 */
 #define META_BYTES 20
 #define NUMBER_BYTES 8
-#define ACCOUNT_BYTES 12 /* without the name */
-#define DEVICE_BYTES (20 + KEY_BYTES)
+#define ACCOUNT_BYTES 20   /* without the name */
+#define ACCOUNT_1_BYTES 12 /* of version 1, which knows no list */
+#define DEVICE_BYTES (28 + KEY_BYTES)
+#define DEVICE_1_BYTES (20 + KEY_BYTES) /* of version 1, which knows no keys */
 #define CODE_BYTES (12 + KEY_BYTES)
+#define ONE_TIME_BYTES (FRAME_ONE_TIME_BYTES - 4) /* the id is in the key */
+#define LIST_BYTES 8                              /* without the list */
 
 static uint32_t crc_table[256];
 
@@ -81,6 +86,25 @@ struct value_key value_key_device(uint64_t account, uint16_t device) {
     return key;
 }
 
+struct value_key value_key_keys(uint64_t account, uint16_t device) {
+    struct value_key key = value_key_device(account, device);
+    key.bytes[0] = VALUE_KEYS;
+    return key;
+}
+
+struct value_key value_key_one_times(uint64_t account, uint16_t device) {
+    struct value_key key = value_key_device(account, device);
+    key.bytes[0] = VALUE_ONE_TIME;
+    return key;
+}
+
+struct value_key value_key_one_time(uint64_t account, uint16_t device, uint32_t id) {
+    struct value_key key = value_key_one_times(account, device);
+    bytes_put32_be(key.bytes + 11, id);
+    key.used = 15;
+    return key;
+}
+
 struct value_key value_key_block(uint64_t account, uint64_t other) {
     struct value_key key = value_key_account(VALUE_BLOCK, account);
     bytes_put64_be(key.bytes + 9, other);
@@ -135,8 +159,11 @@ bool value_key_read(struct map_view key, struct value_place *ret_place) {
     if (key.bytes < 9)
         return false;
     place.account = bytes_get64_be(key.at + 1);
-    if (key.at[0] == VALUE_DEVICE && key.bytes == 11) {
+    if ((key.at[0] == VALUE_DEVICE || key.at[0] == VALUE_KEYS) && key.bytes == 11) {
         place.device = bytes_get16_be(key.at + 9);
+    } else if (key.at[0] == VALUE_ONE_TIME && key.bytes == 15) {
+        place.device = bytes_get16_be(key.at + 9);
+        place.seq = bytes_get32_be(key.at + 11);
     } else if (key.at[0] == VALUE_BLOCK && key.bytes == 17) {
         place.seq = bytes_get64_be(key.at + 9);
     } else if (key.at[0] == VALUE_QUEUE && key.bytes == 19) {
@@ -158,7 +185,13 @@ static uint32_t value_sum(struct map_view key, const uint8_t *value, size_t byte
 }
 
 static uint8_t newest_of(enum value_kind kind) {
+    if (kind == VALUE_ACCOUNT || kind == VALUE_DEVICE)
+        return VALUE_OWNER_VERSION;
     return kind == VALUE_QUEUE ? VALUE_RUN_VERSION : VALUE_VERSION;
+}
+
+static bool is_version_1(struct map_view value) {
+    return value.bytes > 0 && value.at[0] == 1;
 }
 
 static int header_check(struct map_view value, enum value_kind kind) {
@@ -188,7 +221,7 @@ static void seal(struct map_view key, uint8_t version, enum value_kind kind, uin
 }
 
 void value_seal(struct map_view key, enum value_kind kind, uint8_t *space, size_t bytes) {
-    seal(key, kind == VALUE_QUEUE ? VALUE_QUEUE_VERSION : VALUE_VERSION, kind, space, bytes);
+    seal(key, kind == VALUE_QUEUE ? VALUE_QUEUE_VERSION : newest_of(kind), kind, space, bytes);
 }
 
 void value_seal_run(struct map_view key, uint8_t *space, size_t bytes) {
@@ -246,6 +279,7 @@ int value_put_account(struct map_txn *txn, const struct account_record *record) 
     bytes_put16(body + 8, record->device_next);
     body[10] = record->flags;
     body[11] = (uint8_t)name_bytes;
+    bytes_put64(body + 12, record->list_version);
     memcpy(body + ACCOUNT_BYTES, record->name, name_bytes);
     return put_body(txn, &key, body, ACCOUNT_BYTES + name_bytes);
 }
@@ -256,7 +290,10 @@ int value_put_device(struct map_txn *txn, const struct device_record *record) {
     bytes_put64(body, record->created_ms);
     bytes_put64(body + 8, record->last_seen_ms);
     body[16] = record->flags;
+    bytes_put16(body + 18, record->one_time_left);
     memcpy(body + 20, record->key, KEY_BYTES);
+    bytes_put32(body + DEVICE_1_BYTES, record->signed_id);
+    bytes_put32(body + DEVICE_1_BYTES + 4, record->one_time_last);
     return put_body(txn, &key, body, sizeof(body));
 }
 
@@ -264,8 +301,33 @@ int value_put_code(struct map_txn *txn, const struct value_key *key, const struc
     uint8_t body[CODE_BYTES] = {0};
     bytes_put64(body, code->expires_ms);
     bytes_put16(body + 8, code->device);
+    bytes_put16(body + 10, code->maker);
     memcpy(body + 12, code->key, KEY_BYTES);
     return put_body(txn, key, body, sizeof(body));
+}
+
+int value_put_keys(struct map_txn *txn, uint64_t account, uint16_t device, const uint8_t *keys) {
+    struct value_key key = value_key_keys(account, device);
+    return put_body(txn, &key, keys, FRAME_KEYS_BYTES);
+}
+
+int value_put_one_time(struct map_txn *txn, uint64_t account, uint16_t device, const uint8_t *one_time) {
+    struct value_key key = value_key_one_time(account, device, frame_one_time_id(one_time));
+    return put_body(txn, &key, one_time + 4, ONE_TIME_BYTES);
+}
+
+int value_put_list(struct map_txn *txn, uint64_t account, const struct value_list *list) {
+    struct value_key key = value_key_account(VALUE_LIST, account);
+    struct map_view view = value_key_view(&key);
+    size_t bytes = VALUE_HEADER_BYTES + LIST_BYTES + list->list_bytes;
+    uint8_t *space;
+    int error = map_put(txn, view, bytes, &space);
+    if (error)
+        return error;
+    bytes_put64(space + VALUE_HEADER_BYTES, list->version);
+    memcpy(space + VALUE_HEADER_BYTES + LIST_BYTES, list->list, list->list_bytes);
+    value_seal(view, VALUE_LIST, space, bytes);
+    return 0;
 }
 
 void value_write_queue(const struct value_key *key, const struct value_queue *entry, uint8_t *space) {
@@ -326,16 +388,18 @@ int value_read_account(struct map_view key, struct map_view value, struct accoun
     size_t name_bytes;
     if (key.bytes != 9)
         return -EUCLEAN;
-    int error = read_body(key, value, VALUE_ACCOUNT, ACCOUNT_BYTES, true, &body, &name_bytes);
+    size_t front = is_version_1(value) ? ACCOUNT_1_BYTES : ACCOUNT_BYTES;
+    int error = read_body(key, value, VALUE_ACCOUNT, front, true, &body, &name_bytes);
     if (error)
         return error;
     if (name_bytes > NAME_BYTES_MAX || body[11] != name_bytes)
         return -EUCLEAN;
     struct account_record record = {.account = bytes_get64_be(key.at + 1),
                                     .created_ms = bytes_get64(body),
+                                    .list_version = is_version_1(value) ? 0 : bytes_get64(body + 12),
                                     .device_next = bytes_get16(body + 8),
                                     .flags = body[10]};
-    memcpy(record.name, body + ACCOUNT_BYTES, name_bytes);
+    memcpy(record.name, body + front, name_bytes);
     *ret_record = record;
     return 0;
 }
@@ -346,7 +410,8 @@ int value_read_device(struct map_view key, struct map_view value, struct device_
     struct value_place place;
     if (!value_key_read(key, &place))
         return -EUCLEAN;
-    int error = read_body(key, value, VALUE_DEVICE, DEVICE_BYTES, false, &body, &more);
+    size_t bytes = is_version_1(value) ? DEVICE_1_BYTES : DEVICE_BYTES;
+    int error = read_body(key, value, VALUE_DEVICE, bytes, false, &body, &more);
     if (error)
         return error;
     struct device_record record = {.account = place.account,
@@ -355,6 +420,11 @@ int value_read_device(struct map_view key, struct map_view value, struct device_
                                    .last_seen_ms = bytes_get64(body + 8),
                                    .flags = body[16]};
     memcpy(record.key, body + 20, KEY_BYTES);
+    if (!is_version_1(value)) {
+        record.one_time_left = bytes_get16(body + 18);
+        record.signed_id = bytes_get32(body + DEVICE_1_BYTES);
+        record.one_time_last = bytes_get32(body + DEVICE_1_BYTES + 4);
+    }
     *ret_record = record;
     return 0;
 }
@@ -365,9 +435,44 @@ int value_read_code(struct map_view key, struct map_view value, struct value_cod
     int error = read_body(key, value, VALUE_CODE, CODE_BYTES, false, &body, &more);
     if (error)
         return error;
-    struct value_code code = {.expires_ms = bytes_get64(body), .device = bytes_get16(body + 8)};
+    struct value_code code = {
+        .expires_ms = bytes_get64(body), .device = bytes_get16(body + 8), .maker = bytes_get16(body + 10)};
     memcpy(code.key, body + 12, KEY_BYTES);
     *ret_code = code;
+    return 0;
+}
+
+int value_read_keys(struct map_view key, struct map_view value, const uint8_t **ret_keys) {
+    size_t more;
+    if (key.bytes != 11)
+        return -EUCLEAN;
+    return read_body(key, value, VALUE_KEYS, FRAME_KEYS_BYTES, false, ret_keys, &more);
+}
+
+int value_read_one_time(struct map_view key, struct map_view value, uint8_t *ret_one_time) {
+    struct value_place place;
+    const uint8_t *body;
+    size_t more;
+    if (!value_key_read(key, &place))
+        return -EUCLEAN;
+    int error = read_body(key, value, VALUE_ONE_TIME, ONE_TIME_BYTES, false, &body, &more);
+    if (error)
+        return error;
+    bytes_put32(ret_one_time, (uint32_t)place.seq);
+    memcpy(ret_one_time + 4, body, ONE_TIME_BYTES);
+    return 0;
+}
+
+int value_read_list(struct map_view key, struct map_view value, struct value_list *ret_list) {
+    const uint8_t *body;
+    size_t list_bytes;
+    if (key.bytes != 9)
+        return -EUCLEAN;
+    int error = read_body(key, value, VALUE_LIST, LIST_BYTES, true, &body, &list_bytes);
+    if (error)
+        return error;
+    *ret_list = (struct value_list){
+        .version = bytes_get64(body), .list = body + LIST_BYTES, .list_bytes = (uint32_t)list_bytes};
     return 0;
 }
 
@@ -401,6 +506,9 @@ int value_check(struct map_view key, struct map_view value) {
         struct device_record device;
         struct value_code code;
         struct value_queue queue;
+        struct value_list list;
+        uint8_t one_time[FRAME_ONE_TIME_BYTES];
+        const uint8_t *keys;
         uint64_t number;
     } any;
     struct map_view body;
@@ -423,6 +531,12 @@ int value_check(struct map_view key, struct map_view value) {
         return key.bytes == 9 + VALUE_HASH_BYTES ? value_read_code(key, value, &any.code) : -EUCLEAN;
     case VALUE_QUEUE:
         return value_key_read(key, &place) ? value_read_queue(key, value, &any.queue) : -EUCLEAN;
+    case VALUE_KEYS:
+        return value_read_keys(key, value, &any.keys);
+    case VALUE_ONE_TIME:
+        return value_read_one_time(key, value, any.one_time);
+    case VALUE_LIST:
+        return value_read_list(key, value, &any.list);
     default:
         return -EUCLEAN;
     }

@@ -19,12 +19,13 @@
 #define VALUE_VERSION 1
 #define VALUE_QUEUE_VERSION 2 /* of queue entries; stores of format 1 have them of version 1 */
 #define VALUE_RUN_VERSION 3   /* of several queue entries in one record: storage/run.h */
+#define VALUE_OWNER_VERSION 2 /* of accounts and devices; stores of formats 1 to 3 have them of version 1 */
 #define VALUE_HEADER_BYTES 8
 #define VALUE_QUEUE_BYTES (VALUE_HEADER_BYTES + 16)  /* a queue entry without its frame */
 #define VALUE_QUEUE_1_BYTES (VALUE_HEADER_BYTES + 8) /* one of version 1 */
 #define VALUE_HASH_BYTES 32                          /* a code is stored as its SHA-256 */
 
-/* The first byte of a key. What expires, codes and queues, comes last: the sweep walks these alone. */
+/* The first byte of a key. What expires, codes and queues, is side by side: the sweep walks these alone. */
 enum value_kind {
     VALUE_META = 1,
     VALUE_COUNTER = 2, /* the number the next account gets */
@@ -34,6 +35,10 @@ enum value_kind {
     VALUE_BLOCK = 6,
     VALUE_CODE = 7,
     VALUE_QUEUE = 8,
+    VALUE_KEYS = 9,      /* of a device: identity key and signed pre-key */
+    VALUE_ONE_TIME = 10, /* one-time pre-keys of a device, by id */
+    VALUE_LIST = 11,     /* an account's device list */
+    VALUE_KINDS,         /* one more than the last */
 };
 
 struct value_key {
@@ -51,6 +56,7 @@ struct value_meta {
 struct value_code {
     uint64_t expires_ms;
     uint16_t device; /* that it made; 0: not used yet */
+    uint16_t maker;  /* device that asked for it; 0: the admin did */
     uint8_t key[KEY_BYTES];
 };
 
@@ -62,9 +68,15 @@ struct value_queue {
     uint32_t frame_bytes;
 };
 
+struct value_list {
+    uint64_t version;
+    const uint8_t *list;
+    uint32_t list_bytes;
+};
+
 struct value_place { /* of a queue entry, or the front part of another key */
     uint64_t account;
-    uint64_t seq; /* QUEUE: seq; BLOCK: the blocked account */
+    uint64_t seq; /* QUEUE: seq; BLOCK: the blocked account; ONE_TIME: id */
     uint16_t device;
 };
 
@@ -78,6 +90,10 @@ struct value_key value_key_account(enum value_kind kind,
 struct value_key value_key_name(const char *name);
 struct value_key value_key_device(uint64_t account, uint16_t device);
 struct value_key value_key_block(uint64_t account, uint64_t other);
+struct value_key value_key_keys(uint64_t account, uint16_t device);
+struct value_key value_key_one_time(uint64_t account, uint16_t device, uint32_t id);
+/* All of the device's. */
+struct value_key value_key_one_times(uint64_t account, uint16_t device);
 struct value_key value_key_code(uint64_t account, const uint8_t hash[VALUE_HASH_BYTES]);
 struct value_key value_key_queue(uint64_t account, uint16_t device, uint64_t seq);
 /* The same queue's key of another seq, without making it anew. */
@@ -91,7 +107,7 @@ static inline struct map_view value_key_view(const struct value_key *key) {
     return (struct map_view){.at = key->bytes, .bytes = key->used};
 }
 bool value_key_starts(struct map_view key, const struct value_key *front);
-/* The parts of a DEVICE, BLOCK or QUEUE key; false where it is none of these. */
+/* The parts of a DEVICE, BLOCK, QUEUE, KEYS or ONE_TIME key; false where it is none of these. */
 bool value_key_read(struct map_view key, struct value_place *ret_place);
 
 /* The body of a value of this kind. 0; -EUCLEAN: damaged; -EPROTO: of a newer version. */
@@ -109,6 +125,10 @@ int value_put_name(struct map_txn *txn, const char *name, uint64_t account);
 int value_put_device(struct map_txn *txn, const struct device_record *record);
 int value_put_block(struct map_txn *txn, uint64_t account, uint64_t other);
 int value_put_code(struct map_txn *txn, const struct value_key *key, const struct value_code *code);
+int value_put_keys(struct map_txn *txn, uint64_t account, uint16_t device, const uint8_t *keys);
+/* one_time: FRAME_ONE_TIME_BYTES, id and key. */
+int value_put_one_time(struct map_txn *txn, uint64_t account, uint16_t device, const uint8_t *one_time);
+int value_put_list(struct map_txn *txn, uint64_t account, const struct value_list *list);
 int value_put_queue(struct map_txn *txn, const struct value_key *key, const struct value_queue *entry);
 /* Writes a queue entry's value, VALUE_QUEUE_BYTES and its frame, into this space. */
 void value_write_queue(const struct value_key *key, const struct value_queue *entry, uint8_t *space);
@@ -119,6 +139,10 @@ int value_read_number(struct map_view key, struct map_view value, enum value_kin
 int value_read_account(struct map_view key, struct map_view value, struct account_record *ret_record);
 int value_read_device(struct map_view key, struct map_view value, struct device_record *ret_record);
 int value_read_code(struct map_view key, struct map_view value, struct value_code *ret_code);
+int value_read_keys(struct map_view key, struct map_view value, const uint8_t **ret_keys);
+/* ret_one_time: FRAME_ONE_TIME_BYTES, id and key. */
+int value_read_one_time(struct map_view key, struct map_view value, uint8_t *ret_one_time);
+int value_read_list(struct map_view key, struct map_view value, struct value_list *ret_list);
 int value_read_queue(struct map_view key, struct map_view value, struct value_queue *ret_entry);
 /* As value_read_queue, but only the header is looked at, the checksum is not. */
 int value_peek_queue(struct map_view value, struct value_queue *ret_entry);

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "core/config.h"
+#include "core/frame_keys.h"
 #include "core/lane.h"
 #include "core/port.h"
 #include "core/shard.h"
@@ -51,6 +52,7 @@ struct one_shard {
     uint8_t code[FRAME_CODE_BYTES];   /* the one that links */
     struct account_record accounts[ONE_ACCOUNTS_MAX];
     uint32_t account_count;
+    struct device_record published[ONE_ACCOUNTS_MAX]; /* keys, of each account's device that did it last */
     struct one_conn conns[ONE_CONNS_MAX];
     struct one_entry *entries; /* in the order of account, device, seq */
     size_t entry_count, entry_capacity;
@@ -274,6 +276,40 @@ static int one_lookup(struct request *request) {
     return -ENOENT;
 }
 
+/* Keys of one device of an account, whose one-time pre-keys have the ids up to the last. */
+static int one_keys_put(struct request *request) {
+    struct device_record *record = &one.published[request->account - 1];
+    const uint8_t *one_time = request->bytes + FRAME_KEYS_BYTES;
+    record->account = request->account;
+    record->device = request->device_number;
+    record->signed_id = frame_keys_signed_id(request->bytes);
+    record->one_time_left = (uint16_t)(record->one_time_left + request->count);
+    if (request->count)
+        record->one_time_last = frame_one_time_id(one_time + (request->count - 1) * FRAME_ONE_TIME_BYTES);
+    request->devices = malloc(sizeof(*record));
+    request->devices[0] = *record;
+    return 0;
+}
+
+static int one_keys_get(struct request *request) {
+    uint8_t keys[FRAME_KEYS_BYTES] = {0}, one_time[FRAME_ONE_TIME_BYTES] = {0};
+    if (request->account == 0 || request->account > one.account_count)
+        return -ENOENT;
+    struct device_record *record = &one.published[request->account - 1];
+    if (!record->signed_id)
+        return -ENODEV;
+    if (record->one_time_left)
+        bytes_put32(one_time, record->one_time_last + 1 - record->one_time_left--);
+    free(request->bytes);
+    request->bytes = malloc(FRAME_KEYS_ROW_BYTES);
+    request->devices = malloc(sizeof(*record));
+    frame_write_keys_row(request->bytes, record->device, keys, one_time);
+    request->devices[0] = *record;
+    request->bytes_count = FRAME_KEYS_ROW_BYTES;
+    request->count = 1;
+    return 0;
+}
+
 static int one_answer(struct request *request) {
     switch (request->kind) {
     case REQUEST_FETCH:
@@ -282,6 +318,13 @@ static int one_answer(struct request *request) {
         return one_link(request);
     case REQUEST_LOOKUP:
         return one_lookup(request);
+    case REQUEST_KEYS_PUT:
+        return one_keys_put(request);
+    case REQUEST_KEYS_GET:
+        return one_keys_get(request);
+    case REQUEST_LIST_PUT:
+        request->value = request->first;
+        return 0;
     default:
         return 0;
     }

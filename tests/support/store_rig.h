@@ -37,6 +37,7 @@ static inline void rig_make(struct rig *rig) {
     rig->config.queue_messages_max = 1000000;
     rig->config.blocks_max = 2;
     rig->config.code_ttl_s = 3600;
+    rig->config.one_time_keys_max = 100;
     rig->config.expiry_sweep_s = 3600;
     rig->config.clock_jump_ms = 60000;
 }

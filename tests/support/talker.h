@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 
+#include "core/frame_keys.h"
 #include "tests/support/one_shard.h"
 #include "tools/client/peer.h"
 
@@ -19,7 +20,11 @@ struct talker {
     struct peer *peer;
     uint64_t items;
     uint64_t confirmed; /* numbers */
-    char heard[512];    /* "m2" message 2, "r1-2:1" receipt, "x3:12" refused, "b9" blocked's status */
+    char heard[512]; /* "m2" message 2, "r1-2:1" receipt, "x3:12" refused, "b9" blocked's status, "k0:4" keys'
+                      * status and the first one-time pre-key, "l0:3" a list's status and version, "c0",
+                      * "d0" */
+    struct frame_keys_stock stock; /* the last */
+    uint32_t stocks;               /* how many came unasked */
 };
 
 __attribute__((format(printf, 2, 3))) static void talker_note(struct talker *talker, const char *format,
@@ -31,12 +36,29 @@ __attribute__((format(printf, 2, 3))) static void talker_note(struct talker *tal
     va_end(arguments);
 }
 
+static void talker_hear_keys(struct talker *talker, const struct frame *frame) {
+    struct frame_keys keys;
+    struct frame_code code;
+    struct frame_device device;
+    uint16_t number;
+    if (frame->type == FRAME_KEYS_STOCK && frame_read_keys_stock(frame, &talker->stock) == 0)
+        talker->stocks += talker->stock.request == 0;
+    else if (frame->type == FRAME_KEYS && frame_read_keys(frame, &keys) == 0)
+        talker_note(talker, "k%u:%u ", keys.status,
+                    keys.count ? frame_one_time_id(frame_keys_row(&keys, 0, &number) + FRAME_KEYS_BYTES) : 0);
+    else if (frame->type == FRAME_CODE && frame_read_code(frame, &code) == 0)
+        talker_note(talker, "c%u ", code.status);
+    else if (frame->type == FRAME_DEVICE_REMOVED && frame_read_device(frame, &device) == 0)
+        talker_note(talker, "d%u ", device.status);
+}
+
 static int talker_on_frame(void *context, struct peer *peer, const struct frame *frame) {
     struct talker *talker = context;
     struct frame_message message;
     struct frame_range range;
     struct frame_refused refused;
     struct frame_block block;
+    struct frame_list list;
     (void)peer;
     talker->items += frame->type == FRAME_MESSAGE || frame->type == FRAME_RECEIPT;
     if (frame->type == FRAME_MESSAGE && frame_read_message(frame, &message) == 0)
@@ -50,6 +72,10 @@ static int talker_on_frame(void *context, struct peer *peer, const struct frame 
         talker_note(talker, "x%llu:%u ", (unsigned long long)refused.number, refused.reason);
     else if (frame->type == FRAME_BLOCKED && frame_read_block(frame, &block) == 0)
         talker_note(talker, "b%u ", block.status);
+    else if (frame->type == FRAME_LIST_STORED && frame_read_list(frame, &list) == 0)
+        talker_note(talker, "l%u:%llu ", list.status, (unsigned long long)list.version);
+    else
+        talker_hear_keys(talker, frame);
     return 0;
 }
 

@@ -144,7 +144,7 @@ def opens_and_delivers(world, kept_format):
         told = json.load(file)
     switch.start()
     for environment in (1, 0):
-        line = " store_migrated environment=%d from=%d to=3" % (environment, kept_format)
+        line = " store_migrated environment=%d from=%d to=4" % (environment, kept_format)
         check(line in switch.process.err(), "not logged: %s", line)
     who = told["devices"]["bob"]
     uri = wire.Uri("127.0.0.1", switch.port, "bob", who["account"], bytes.fromhex(told["server_key"]), b"")
@@ -169,6 +169,11 @@ def a_store_of_format_1_opens_and_delivers(world):
 @test
 def a_store_of_format_2_opens_and_delivers(world):
     opens_and_delivers(world, 2)
+
+
+@test
+def a_store_of_format_3_opens_and_delivers(world):
+    opens_and_delivers(world, 3)
 
 
 class Traffic(threading.Thread):

@@ -234,7 +234,7 @@ static void link_device(void) {
     switch_says("handshake 2");
     expect("LINK", out, frame_write_link(out, FRAME_LINK, &link));
     client_says("LINK, record");
-    switch_record("WELCOME");
+    switch_record("WELCOME, KEYS_STOCK");
     cr_assert(peer_is_open(anna.peer));
 }
 

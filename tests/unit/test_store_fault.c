@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include "core/frame_keys.h"
 #include "tests/support/store_rig.h"
 
 static _Atomic int sync_error, write_error;
@@ -63,6 +64,33 @@ Test(store_fault, failed_fsync_closes_to_writes_for_good_and_reads_go_on) {
     rig_start(&rig);
     cr_assert_eq(rig_count(&rig, 5, 1), 1, "only what was answered is there");
     cr_assert_eq(rig_put(&rig, (struct rig_put){.account = 5, .seq = 2}), 0, "a restart opens it again");
+    rig_close(&rig);
+    rig_remove(&rig);
+}
+
+/* What is not known to be on the disk might be handed out again. */
+Test(store_fault, a_one_time_key_is_handed_out_only_when_the_disk_knows) {
+    uint8_t bytes[FRAME_KEYS_BYTES + FRAME_ONE_TIME_BYTES] = {
+        [FRAME_KEYS_SIGNED_ID] = 1, [FRAME_KEYS_BYTES] = 1};
+    struct rig rig;
+    uint64_t bob;
+    struct request link = {.kind = REQUEST_LINK, .key = {1}};
+    rig_make(&rig);
+    rig_start(&rig);
+    cr_assert_eq(rig_account(&rig, "bob", &bob, link.code), 0);
+    link.account = bob;
+    cr_assert_eq(rig_request(&rig, &link), 0);
+    struct request put = {
+        .kind = REQUEST_KEYS_PUT, .account = bob, .device_number = 1, .bytes = bytes, .count = 1};
+    cr_assert_eq(rig_request(&rig, &put), 0);
+    free(put.devices);
+    sync_error = EIO;
+    struct request get = {.kind = REQUEST_KEYS_GET, .account = bob, .other = 9};
+    cr_assert_eq(rig_request(&rig, &get), -EIO);
+    sync_error = 0;
+    cr_assert_eq(rig_request(&rig, &get), -EIO, "the store is closed");
+    free(get.bytes);
+    free(get.devices);
     rig_close(&rig);
     rig_remove(&rig);
 }

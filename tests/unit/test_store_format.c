@@ -1,15 +1,16 @@
-/* Stores of other formats: the kept ones of format 1 and 2 open and go on; a newer one is refused with a
+/* Stores of other formats: the kept ones of format 1 to 3 open and go on; a newer one is refused with a
  * sentence; a migration that was cut short goes on. */
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "core/frame_keys.h"
 #include "storage/check.h"
 #include "tests/support/store_rig.h"
 
 TestSuite(store_format, .timeout = 120);
 
 /* What is in tests/vectors/store-1: accounts alice, bob and carol, 20 entries for bob. In store-2, which was
- * made from it: 20 more. */
+ * made from it: 20 more; store-3 is store-2 after a start. */
 enum { BOB = 2, KEPT_ENTRIES = 20, KEPT_ENVIRONMENTS = 2 };
 
 static void run(const char *format, const char *first, const char *second) {
@@ -71,8 +72,26 @@ static void expect_whole(struct rig *rig, uint64_t entries) {
     cr_assert_eq(check_store(rig->folder, no_finding, NULL, &result, rig->error, sizeof(rig->error)), 0);
 }
 
+/* Accounts and devices of older formats don't know of keys and lists. */
+static void publish(struct rig *rig) {
+    uint8_t bytes[FRAME_KEYS_BYTES + FRAME_ONE_TIME_BYTES] = {
+        [FRAME_KEYS_SIGNED_ID] = 1, [FRAME_KEYS_BYTES] = 1};
+    struct request keys = {
+        .kind = REQUEST_KEYS_PUT, .account = BOB, .device_number = 1, .bytes = bytes, .count = 1};
+    cr_assert_eq(rig_request(rig, &keys), 0);
+    cr_assert(keys.devices[0].one_time_left == 1 && keys.devices[0].one_time_last == 1);
+    free(keys.devices);
+    struct request list = {.kind = REQUEST_LIST_PUT,
+                           .account = BOB,
+                           .device_number = 1,
+                           .first = 1,
+                           .bytes = bytes,
+                           .bytes_count = sizeof(bytes)};
+    cr_assert_eq(rig_request(rig, &list), 0);
+}
+
 static void goes_on(uint32_t format) {
-    uint64_t kept = format * KEPT_ENTRIES;
+    uint64_t kept = (format < 3 ? format : 2) * KEPT_ENTRIES;
     struct rig rig;
     struct account_record record;
     make_kept(&rig, format);
@@ -82,6 +101,7 @@ static void goes_on(uint32_t format) {
     struct request found = {.kind = REQUEST_LOOKUP, .name = "carol", .accounts = &record};
     cr_assert_eq(rig_request(&rig, &found), 0);
     cr_assert_eq(record.flags, ACCOUNT_SUSPENDED);
+    publish(&rig);
     cr_assert_eq(rig_put(&rig, (struct rig_put){.account = BOB, .seq = kept + 1}), 0);
     expect_whole(&rig, kept + 1);
     rig_start(&rig);
@@ -97,6 +117,10 @@ Test(store_format, store_of_format_1_opens_and_goes_on_in_this_one) {
 
 Test(store_format, store_of_format_2_opens_and_goes_on_in_this_one) {
     goes_on(2);
+}
+
+Test(store_format, store_of_format_3_opens_and_goes_on_in_this_one) {
+    goes_on(3);
 }
 
 /* The highest environment is migrated first. */
