@@ -41,13 +41,25 @@ REKEY_RECORDS = 1048576
     BLOCKED,
     RECONNECT,
     CLOSE,
-) = range(1, 18)
+    KEYS_PUT,
+    KEYS_STOCK,
+    KEYS_GET,
+    KEYS,
+    LIST_PUT,
+    LIST_STORED,
+    LIST_GET,
+    LIST,
+    CODE_GET,
+    CODE,
+    DEVICE_REMOVE,
+    DEVICE_REMOVED,
+) = range(1, 30)
 FIRST = 1
 SENT, DELIVERED, READ, FAILED = 1, 2, 4, 8
 REFUSALS = dict(
     enumerate(
         "none no_account no_device blocked suspended too_large store_full store_failed out_of_order "
-        "targets limit draining queue_full queue_bytes unticked".split()
+        "targets limit draining queue_full queue_bytes unticked stale rate".split()
     )
 )
 CLOSINGS = dict(
@@ -91,7 +103,13 @@ LAYOUTS = {
     BLOCKED: ("<HBBQ", "status block zero account"),
     RECONNECT: ("<IHH", "after_ms reason zero"),
     CLOSE: ("<IHH", "zero reason zero2"),
+    KEYS_STOCK: ("<IHHIIIQ", "request status left signed_id one_time_last zero list_version"),
+    KEYS: ("<IQHHIQ", "request account status count zero list_version"),
+    LIST: ("<IQQHHI", "request account version status zero zero2"),
+    CODE: ("<IHHI16s", "request status zero ttl_s code"),
+    DEVICE_REMOVED: ("<IHH", "request device status"),
 }
+LAYOUTS[LIST_STORED] = LAYOUTS[LIST]
 LAYOUTS[MARK] = LAYOUTS[CONFIRM] = LAYOUTS[RECEIPT]
 LAYOUTS[PONG] = LAYOUTS[PING]
 
@@ -136,6 +154,56 @@ def block_frame(account, block=True):
     return frame(BLOCK, struct.pack("<HBBQ", 0, 1 if block else 0, 0, account))
 
 
+# A device's keys as the switch sees them: 132 bytes, of which it reads one number.
+KeyRow = collections.namedtuple("KeyRow", "device keys one_time_id one_time")
+
+
+def keys_bytes(identity, signed_id, signed=bytes(32), signature=bytes(64)):
+    return identity + struct.pack("<I", signed_id) + signed + signature
+
+
+def keys_put_frame(request, keys, one_time=()):
+    """one_time: (id, key) of each one-time pre-key, ids rising."""
+    return frame(
+        KEYS_PUT,
+        struct.pack("<IHH", request, len(one_time), 0)
+        + keys
+        + b"".join(struct.pack("<I", number) + key for number, key in one_time),
+    )
+
+
+def keys_get_frame(request, account, device=0):
+    return frame(KEYS_GET, struct.pack("<IQHHI", request, account, device, 0, 0))
+
+
+def list_put_frame(request, version, data):
+    return frame(LIST_PUT, struct.pack("<IQQQ", request, 0, version, 0) + data)
+
+
+def list_get_frame(request, account, known=0):
+    return frame(LIST_GET, struct.pack("<IQQQ", request, account, known, 0))
+
+
+def code_get_frame(request):
+    return frame(CODE_GET, struct.pack("<I", request))
+
+
+def device_remove_frame(request, device):
+    return frame(DEVICE_REMOVE, struct.pack("<IHH", request, device, 0))
+
+
+def parse_keys(count, rest):
+    """The rows of KEYS, and the list behind them."""
+    rows = []
+    for at in range(0, 176 * count, 176):
+        device, one, two, three = struct.unpack_from("<HHHH", rest, at)
+        if one or two or three:
+            raise WireError("KEYS: reserved bytes of a row")
+        one_time_id = struct.unpack_from("<I", rest, at + 140)[0]
+        rows.append(KeyRow(device, rest[at + 8 : at + 140], one_time_id, rest[at + 144 : at + 176]))
+    return rows, rest[176 * count :]
+
+
 def parse(plaintext):
     """The frames of a record's plaintext."""
     frames, at = [], 0
@@ -154,6 +222,10 @@ def parse(plaintext):
         rest = body[struct.calcsize(form) :]
         if kind == MESSAGE:
             fields["payload"] = rest
+        elif kind == KEYS:
+            fields["rows"], fields["list"] = parse_keys(fields["count"], rest)
+        elif kind in (LIST, LIST_STORED):
+            fields["list"] = rest
         elif kind in (WELCOME, ACCOUNT):
             fields["name"] = rest[: fields["name_bytes"]].decode()
         frames.append(Frame(kind, flags, body, fields))
@@ -488,3 +560,21 @@ class Session:
     def block(self, account, block=True):
         self.wire.send_record(block_frame(account, block))
         return self.wait_frame(BLOCKED).fields
+
+    def ask(self, kind, question):
+        """Sends a question of the key directory; the fields of its answer, by its request number."""
+        request = struct.unpack_from("<I", question, 4)[0]
+        self.wire.send_record(question)
+        while True:
+            answer = self.wait_frame(kind)
+            if answer.fields["request"] == request:
+                return answer.fields
+            if answer.fields["request"]:
+                raise WireError("the answer to another request")
+
+    def stock(self):
+        """The fields of the last KEYS_STOCK that came unasked, after all that was said before a ping."""
+        self.ping(1)
+        stocks = [one for one in self.frames if one.type == KEYS_STOCK]
+        self.frames = [one for one in self.frames if one.type != KEYS_STOCK]
+        return stocks[-1].fields if stocks else None
