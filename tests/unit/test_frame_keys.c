@@ -2,7 +2,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/config.h"
 #include "core/frame_keys.h"
+#include "tools/client/e2e/devicelist.h"
+#include "tools/client/e2e/prekeys.h"
 
 TestSuite(frame_keys);
 
@@ -10,7 +13,7 @@ TestSuite(frame_keys);
 #define ONE_TIMES 3
 #define LIST_TEXT "a list that somebody signed"
 
-_Static_assert(FRAME_BUNDLE_BYTES == 168, "what clients verify");
+_Static_assert(FRAME_BUNDLE_BYTES == PREKEY_BUNDLE_BYTES, "what clients verify");
 
 static uint8_t keys[FRAME_KEYS_BYTES], one_time[ONE_TIMES][FRAME_ONE_TIME_BYTES];
 
@@ -195,4 +198,29 @@ Test(frame_keys, a_list_without_version_or_bytes_is_none) {
     frame = parsed(bytes, write_any(bytes, FRAME_LIST_PUT));
     bytes_put64(bytes + 16, 0);
     cr_assert_eq(read_any(&frame), -EPROTO, "version 0");
+}
+
+/* The switch takes a bundle for bytes; what it reads of it has to be what clients write there. */
+Test(frame_keys, a_row_is_the_bundle_of_the_client) {
+    struct prekey_bundle bundle = {.signed_id = 1234, .one_time_id = 56, .one_time_public = {7}};
+    uint8_t bytes[PREKEY_BUNDLE_BYTES], row[FRAME_KEYS_ROW_BYTES];
+    prekey_bundle_write(&bundle, bytes);
+    cr_assert_eq(frame_keys_signed_id(bytes), bundle.signed_id);
+    cr_assert_eq(frame_one_time_id(bytes + FRAME_KEYS_BYTES), bundle.one_time_id);
+    frame_write_keys_row(row, 1, bytes, bytes + FRAME_KEYS_BYTES);
+    cr_assert_eq(memcmp(row + 8, bytes, sizeof(bytes)), 0);
+    bundle.one_time_id = 0;
+    memset(bundle.one_time_public, 0, sizeof(bundle.one_time_public));
+    prekey_bundle_write(&bundle, bytes);
+    frame_write_keys_row(row, 1, bytes, NULL);
+    cr_assert_eq(memcmp(row + 8, bytes, sizeof(bytes)), 0, "without one-time pre-key");
+}
+
+Test(frame_keys, what_clients_bring_fits_the_switchs_defaults) {
+    struct config config;
+    config_defaults(&config);
+    cr_assert_leq(DEVICELIST_BYTES_MAX, config.device_list_bytes_max);
+    cr_assert_eq(PREKEY_ONE_TIME_LOW, config.one_time_keys_low);
+    cr_assert_leq(PREKEY_ONE_TIME_STOCK, FRAME_ONE_TIME_MAX);
+    cr_assert_leq(PREKEY_ONE_TIME_STOCK + PREKEY_ONE_TIME_LOW, config.one_time_keys_max);
 }
