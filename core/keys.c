@@ -345,6 +345,8 @@ bool keys_answered(struct shard *shard, struct request *request) {
     struct session *session = request_session(shard, request);
     if (session)
         session->requests--;
+    if (session && session->state != SESSION_OPEN)
+        session = NULL; /* it closes */
     count_refusal(shard, request_refusal(request->status));
     switch (request->kind) {
     case REQUEST_KEYS_PUT:

@@ -230,9 +230,11 @@ Test(keys, late_word_of_a_stock_does_not_count) {
 /* A turn in which nothing is written. */
 static void deaf_turn(const uint8_t *bytes, size_t count) {
     shard_turn_begin(one.shard, ++one.now_ms, one.utc_ms);
-    struct buf *buf = buf_create(0, (uint32_t)count);
-    memcpy(buf->data, bytes, count);
-    shard_input(one.shard, anna.conn, buf, 0, (uint32_t)count);
+    if (count) {
+        struct buf *buf = buf_create(0, (uint32_t)count);
+        memcpy(buf->data, bytes, count);
+        shard_input(one.shard, anna.conn, buf, 0, (uint32_t)count);
+    }
     shard_turn_end(one.shard);
     lanes_publish(one.lanes, 0, one_ring, NULL);
     one_store();
@@ -262,5 +264,26 @@ Test(keys, answers_to_a_peer_that_does_not_read_are_bounded) {
         one.conns[anna.conn].out_bytes = 0;
     }
     cr_assert(!session->paused, "it goes on when the peer reads");
+    stop();
+}
+
+/* It closes, but its connection is still there when the answer comes. */
+Test(keys, an_answer_to_a_session_that_closes_is_dropped) {
+    uint8_t out[1024], keys[FRAME_KEYS_BYTES] = {[FRAME_KEYS_SIGNED_ID] = 4};
+    struct frame_keys_put put = {.request = 77, .keys = keys};
+    struct frame_close body = {.reason = CLOSE_PEER};
+    one_shard_begin();
+    start();
+    size_t bytes = frame_write_keys_put(out + RECORD_LENGTH_BYTES, &put);
+    bytes += frame_write_close(out + RECORD_LENGTH_BYTES + bytes, FRAME_CLOSE, &body);
+    bytes_put16(out, (uint16_t)bytes);
+    deaf_turn(out, bytes + RECORD_LENGTH_BYTES);
+    cr_assert_eq(one.shard->sessions[anna.conn]->state, SESSION_CLOSING);
+    deaf_turn(NULL, 0);
+    cr_assert_eq(one.shard->sessions[anna.conn]->requests, 0, "it was answered");
+    one_shard_settle();
+    talker_go(&anna);
+    talker_come(&anna);
+    cr_assert_eq(anna.stock.signed_id, 4, "and what it said counts");
     stop();
 }
