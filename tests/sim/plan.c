@@ -84,12 +84,13 @@ static void draw_faults(struct plan *plan) {
 }
 
 /* Drawn last, and seldom: what seeds told before there were these limits, most of them tell still. Slow, but
- * not so slow that nobody's resending ever ends: what a small queue refuses comes again and again. */
+ * not so slow that nobody's resending ever ends: what a small queue refuses comes again and again,
+ * and after each message refused for good all that were sent behind it. */
 static void draw_rates(struct plan *plan) {
     struct config *config = &plan->config;
     bool small_queues = config->queue_messages_max <= QUEUE_SMALL_MAX;
     uint64_t some_bytes = (20000 + 20 * plan->payload_bytes) * (small_queues ? 10 : 1);
-    uint64_t some_messages = small_queues ? 40 : 2;
+    uint64_t some_messages = small_queues ? 40 : 20;
     if (!sim_chance(120))
         return;
     config->session_messages_per_s = sim_chance(500) ? between(some_messages, 200) : 0;
