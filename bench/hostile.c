@@ -32,7 +32,7 @@ struct hostile {
     struct pins pins;
     struct config config; /* of the switch */
     const char *words[OWN_OPTIONS + OPTIONS_SWITCH_MAX + 1];
-    struct trial before, during;
+    struct trial before, during, aside;
     struct foes foes;
     uint64_t calm_bytes;
     bool failed;
@@ -90,11 +90,14 @@ static bool measure(struct hostile *hostile, struct trial *trial, const char *ad
 static void keep(struct hostile *hostile, struct figures *figures, const char *name) {
     const struct foes *foes = &hostile->foes;
     double before = (double)percentile_us(&hostile->before, 99),
-           during = (double)percentile_us(&hostile->during, 99);
+           during = (double)percentile_us(&hostile->during, 99),
+           aside = (double)percentile_us(&hostile->aside, 99);
     double mib = 1 << 20;
     figures_add(figures, before, "us", "%s.p99_before", name);
     figures_add(figures, during, "us", "%s.p99_during", name);
     figures_add(figures, before > 0 ? during / before : 0, "", "%s.p99_ratio", name);
+    figures_add(figures, aside, "us", "%s.p99_aside", name);
+    figures_add(figures, aside > 0 ? during / aside : 0, "", "%s.p99_ratio_aside", name);
     figures_add(figures, trial_messages_per_s(&hostile->during), "1/s", "%s.messages_per_s", name);
     figures_add(figures, (double)hostile->calm_bytes / mib, "MiB", "%s.memory_before", name);
     figures_add(figures, (double)foes->memory_bytes / mib, "MiB", "%s.memory_during", name);
@@ -110,7 +113,10 @@ static void complain(struct hostile *hostile, const char *name, const char *what
     hostile->failed = true;
 }
 
-static void attack_switch(struct hostile *hostile, const struct attack *attack, const char *admin_path) {
+/* Foes and pairs share the cores of one machine: pairs of another switch, which nobody attacks, show how much
+ * of the difference is that alone. */
+static void attack_switch(struct hostile *hostile, const struct attack *attack, const char *admin_path,
+                          const char *aside_path) {
     struct admin admin = {.fd = -1};
     uint32_t count = attack->count;
     if (hostile->options.connections && hostile->options.connections < count)
@@ -127,6 +133,8 @@ static void attack_switch(struct hostile *hostile, const struct attack *attack, 
         progress_clear();
         if (!measure(hostile, &hostile->during, admin_path))
             complain(hostile, attack->name, "the pairs were not complete during");
+        if (!measure(hostile, &hostile->aside, aside_path))
+            complain(hostile, attack->name, "the pairs of the other switch were not complete");
         foes_stop(&hostile->foes);
         if (hostile->foes.memory_bytes > bound_bytes(hostile))
             complain(hostile, attack->name, "the switch took more memory than its limits add up to");
@@ -142,24 +150,35 @@ static bool is_wanted(const char *list, const char *name) {
     return !list || config_has(list, name);
 }
 
-/* Each attack has a switch of its own. */
+/* Each attack has a switch of its own, and one beside it. */
+static int run_attack(struct hostile *hostile, const struct attack *attack) {
+    struct own_switch own, aside;
+    struct own_switch_setup setup = {
+        .shards = hostile->options.switch_shards ? hostile->options.switch_shards : "1",
+        .options = hostile->words,
+    };
+    if (own_switch_open(&own, &setup, stderr) < 0)
+        return EXIT_UNREACHABLE;
+    int status = own_switch_open(&aside, &setup, stderr) < 0 ? EXIT_UNREACHABLE : EXIT_COMPLETE;
+    if (!status) {
+        attack_switch(hostile, attack, own.admin, aside.admin);
+        own_switch_close(&aside, stderr);
+    }
+    if (own_switch_close(&own, stderr) < 0)
+        complain(hostile, attack->name, "the switch did not end in order");
+    return status;
+}
+
 static int run_attacks(struct hostile *hostile, struct figures *figures) {
-    for (uint32_t i = 0; i < ATTACKS && !trial_is_interrupted(); i++) {
-        struct own_switch own;
-        struct own_switch_setup setup = {
-            .shards = hostile->options.switch_shards ? hostile->options.switch_shards : "1",
-            .options = hostile->words,
-        };
+    int status = EXIT_COMPLETE;
+    for (uint32_t i = 0; i < ATTACKS && !status && !trial_is_interrupted(); i++) {
         if (!is_wanted(hostile->options.only, attacks[i].name))
             continue;
-        if (own_switch_open(&own, &setup, stderr) < 0)
-            return EXIT_UNREACHABLE;
-        attack_switch(hostile, &attacks[i], own.admin);
-        if (own_switch_close(&own, stderr) < 0)
-            complain(hostile, attacks[i].name, "the switch did not end in order");
-        keep(hostile, figures, attacks[i].name);
+        status = run_attack(hostile, &attacks[i]);
+        if (!status)
+            keep(hostile, figures, attacks[i].name);
     }
-    return EXIT_COMPLETE;
+    return status;
 }
 
 int hostile_run(int count, char **arguments) {
@@ -176,7 +195,8 @@ int hostile_run(int count, char **arguments) {
         OPTIONS_FRAME | OPTIONS_LOAD | OPTIONS_WINDOW | OPTIONS_SWITCH | OPTIONS_COUNT | OPTIONS_ONLY,
         "Pairs of devices as `ternbench pairs` has them, before and during one attack after the other "
         "(--only names some, --connections is the most foes of one), each on a switch of its own. "
-        "Latency, from a message's time to its delivered tick, is shown; what fails the run is a "
+        "Latency, from a message's time to its delivered tick, is shown, and beside it that of pairs of "
+        "another switch, which nobody attacks, on the same machine at that time; what fails the run is a "
         "message that is not delivered once and in order, or memory beyond what the switch's limits "
         "add up to.",
         count, arguments);

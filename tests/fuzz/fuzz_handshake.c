@@ -4,6 +4,7 @@
  *
  * What is not bent must end in a welcome; what is bent must not, and no session may outlive it. */
 #include "core/bytes.h"
+#include "core/hello.h"
 #include "core/must.h"
 #include "core/record.h"
 #include "tests/support/one_shard.h"
