@@ -17,7 +17,8 @@ class Scene:
         if not wire.THERE:
             skip("python3-cryptography is not there")
         self.network = Network(world)
-        settings = dict({"ping_s": PING_S, "idle_s": IDLE_S, "spill_ms": 200, "session_messages_per_s": 0}, **settings)
+        settings = dict({"ping_s": PING_S, "idle_s": IDLE_S, "spill_ms": 200, "session_messages_per_s": 0,
+                         "session_bytes_per_s": 0, "session_frames_per_s": 0}, **settings)
         self.switch = self.network.switch(build=RELEASE, **settings)
         self.alice = wire.Device(self.switch.account("alice"))
         self.bob = wire.Device(self.switch.account("bob"))
