@@ -388,9 +388,12 @@ void shard_input(struct shard *shard, uint32_t conn, struct buf *buf, uint32_t o
         buf_drop(shard, buf);
 }
 
-/* The kernel noticed the silence of a peer a little before idle_s. */
-static bool is_silence(int error) {
-    return error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH;
+/* The kernel noticed the silence of a peer a little before idle_s. It says so once: where that was to a send
+ * that had got rid of a part, what is left to say is EPIPE. */
+static bool is_silence(const struct session *session, int error) {
+    uint64_t silent_ms = session->shard->now_ms - session->heard_ms;
+    return error == ETIMEDOUT || error == EHOSTUNREACH || error == ENETUNREACH ||
+           (error == EPIPE && silent_ms >= session->shard->config.ping_s * 1000);
 }
 
 void shard_ended(struct shard *shard, uint32_t conn, int error) {
@@ -398,7 +401,7 @@ void shard_ended(struct shard *shard, uint32_t conn, int error) {
     if (!session)
         return;
     bool middle = session->partial_bytes || session->state == SESSION_HANDSHAKE;
-    if (is_silence(error))
+    if (is_silence(session, error))
         session_close(session, CLOSE_IDLE);
     else
         session_close(session, error ? CLOSE_PEER_RESET : middle ? CLOSE_TRUNCATED : CLOSE_PEER);

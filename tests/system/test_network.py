@@ -40,7 +40,7 @@ class Scene:
     def check_notices(self, began):
         """The connection of the device that is gone is closed in time."""
         self.pump_alice_until(lambda: self.switch.stat("closed_idle") >= 1, began + IDLE_S + SLACK_S - time.monotonic(),
-                              "the switch to notice that the device is gone")
+                              lambda: "the switch to notice that the device is gone: %s" % {n: v for n, v in self.switch.stats().items() if n.startswith("closed") and v})
         print("noticed after %.1f s" % (time.monotonic() - began))
 
     def pump_alice_until(self, condition, seconds, what):
