@@ -90,11 +90,12 @@ static void draw_rates(struct plan *plan) {
     struct config *config = &plan->config;
     bool small_queues = config->queue_messages_max <= QUEUE_SMALL_MAX;
     uint64_t some_bytes = (20000 + 20 * plan->payload_bytes) * (small_queues ? 10 : 1);
-    uint64_t some_messages = small_queues ? 40 : 20;
     if (!sim_chance(120))
         return;
-    config->session_messages_per_s = sim_chance(500) ? between(some_messages, 200) : 0;
-    config->account_messages_per_s = sim_chance(300) ? between(some_messages, 200) : 0;
+    config->session_messages_per_s = sim_chance(500) ? between(20, 200) : 0;
+    config->account_messages_per_s = sim_chance(300) ? between(20, 200) : 0;
+    if (small_queues)
+        config->session_messages_per_s = config->account_messages_per_s = 0;
     config->session_bytes_per_s = sim_chance(300) ? some_bytes : 0;
     config->account_bytes_per_s = sim_chance(300) ? 3 * some_bytes : 0;
     config->unticked_bytes_max = sim_chance(500) ? 65536 : config->unticked_bytes_max;
