@@ -146,13 +146,14 @@ static bool grow_confirms(struct session *session) {
 
 void session_confirm(struct session *session, const struct message_id *id, uint64_t last, uint8_t flags) {
     crash_point(before_confirm);
-    struct frame_range *open = session->confirm_count ? &session->confirms[session->confirm_count - 1] : NULL;
+    struct frame_range *open = session->confirm_count ? session->confirms + session->confirm_count - 1 : NULL;
     if (open && open->time_ms == flags && open->last + 1 == id->number &&
         message_id_same_key(&open->id, id)) {
         open->last = last;
         return;
     }
-    if (session->confirm_count == session->confirm_capacity && !grow_confirms(session))
+    bool full = !session->confirms || session->confirm_count == session->confirm_capacity;
+    if (full && !grow_confirms(session))
         return; /* not confirmed: the device repeats it */
     session->confirms[session->confirm_count++] =
         (struct frame_range){.id = *id, .last = last, .time_ms = flags};

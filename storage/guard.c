@@ -198,7 +198,7 @@ static int prepare(struct guard *guard, size_t page_bytes) {
 
 static int take_place(int fd, size_t bytes, size_t page_bytes, struct guard **ret_guard) {
     struct guard *guard = guards;
-    uintptr_t start;
+    uintptr_t start = 0;
     while (guard < guards + GUARDS_MAX && atomic_load(&guard->end) != 0)
         guard++;
     if (guard == guards + GUARDS_MAX)
