@@ -12,6 +12,7 @@
 #include "core/must.h"
 #include "core/reason.h"
 #include "tests/support/switch_rig.h"
+#include "tools/ternd/check_tool.h"
 
 #define SHARDS 2
 #define MESSAGES 200
@@ -136,10 +137,17 @@ static void meddle(const char *name) {
     check(ask_about("account show", name, NULL) == -1, "and is gone");
 }
 
-int main(void) {
+/* A check of the store starts this program once more, as it would start ternd. */
+static int be_checker(const char *option, const char *folder) {
+    return strcmp(option, CHECK_TOOL_OPTION) == 0 ? check_tool_run(folder, true) : check_tool_work(folder);
+}
+
+int main(int argc, char **argv) {
     const char *const options[] = {
         "--shards",         "2", "--store-environments",     "2",     "--spill-ms", "1",
         "--expiry-sweep-s", "1", "--address-handshakes-max", "100000"};
+    if (argc > 2)
+        return be_checker(argv[1], argv[2]);
     must(noise_init() == 0);
     switch_rig_start(options, sizeof(options) / sizeof(options[0]));
     load();
