@@ -1,4 +1,4 @@
-/* tools/client/asking.h: LOOKUP and BLOCK: what state_request.h holds goes to the switch, its answers go back
+/* tools/client/asking.h: questions to the switch: what state_request.h holds goes out, the answers go back
  * there.
  *
  * Threads: one.  Memory: the caller's. */
@@ -8,7 +8,8 @@
 #include "tools/client/peer.h"
 #include "tools/client/state_request.h"
 
-#define ASKING_MAX 16 /* questions out at a time */
+#define ASKING_MAX 16          /* questions out at a time ... */
+#define ASKING_DIRECTORY_MAX 4 /* ... and beyond so many none to the key directory */
 
 struct asking {
     struct asked {
@@ -24,9 +25,9 @@ void asking_restart(struct asking *asking);    /* a session begins */
 void asking_look_again(struct asking *asking); /* the state has changed */
 /* In a transaction. 0 or -ENOMEM. */
 int asking_fill(struct asking *asking, struct state *state, struct peer *peer);
-/* Answers, in a write transaction. -EPROTO: the frame is malformed. */
-int asking_take_account(struct asking *asking, struct state *state, const struct frame *frame);
-int asking_take_blocked(struct asking *asking, struct state *state, const struct frame *frame);
+/* An answer: ACCOUNT, BLOCKED, KEYS, LIST, LIST_STORED, CODE or DEVICE_REMOVED, in a write transaction.
+ * -EPROTO: the frame is malformed. */
+int asking_take(struct asking *asking, struct state *state, const struct frame *frame);
 /* Has the name of this account asked for, where it is not known. In a write transaction. */
 int asking_name(struct state *state, uint64_t account);
 

@@ -288,8 +288,7 @@ static int take_answer(struct engine *engine, const struct frame *frame) {
     int error = open_transaction(engine);
     if (error)
         return error;
-    error = frame->type == FRAME_ACCOUNT ? asking_take_account(&engine->asking, engine->state, frame)
-                                         : asking_take_blocked(&engine->asking, engine->state, frame);
+    error = asking_take(&engine->asking, engine->state, frame);
     return error == -EPROTO ? error : disk_failed(engine, error);
 }
 
@@ -312,6 +311,11 @@ static int take_frame(void *context, struct peer *peer, const struct frame *fram
         return take_ping(engine, frame);
     case FRAME_ACCOUNT:
     case FRAME_BLOCKED:
+    case FRAME_KEYS:
+    case FRAME_LIST:
+    case FRAME_LIST_STORED:
+    case FRAME_CODE:
+    case FRAME_DEVICE_REMOVED:
         return take_answer(engine, frame);
     case FRAME_RECONNECT: {
         struct frame_close body;
@@ -320,7 +324,7 @@ static int take_frame(void *context, struct peer *peer, const struct frame *fram
         engine->come_back_ms = body.after_ms;
         return 0;
     }
-    default: /* keys; CLOSE: the peer keeps its reason, the end of the connection follows */
+    default: /* KEYS_STOCK; CLOSE: the peer keeps its reason, the end of the connection follows */
         return 0;
     }
 }

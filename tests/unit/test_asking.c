@@ -1,0 +1,217 @@
+/* Questions to the key directory: out of the state, and their answers back into it. */
+#include <criterion/criterion.h>
+
+#include "core/frame_keys.h"
+#include "core/reason.h"
+#include "tests/support/client_rig.h"
+#include "tools/client/asking.h"
+
+TestSuite(asking, .timeout = 10);
+
+static struct client_rig rig;
+static uint8_t out[4096];
+
+static void begin(void) {
+    client_rig_begin(&rig);
+}
+
+static void end(void) {
+    client_rig_end(&rig);
+}
+
+static void put(struct ask ask) {
+    cr_assert_eq(state_begin(rig.state), 0);
+    state_request_put(rig.state, &ask);
+    cr_assert_eq(state_commit(rig.state), 0);
+}
+
+/* What became of it, in a transaction that stays open: state_end. */
+static struct ask look(struct ask ask) {
+    cr_assert_eq(state_look(rig.state), 0);
+    cr_assert_eq(state_request_get(rig.state, &ask), 0);
+    return ask;
+}
+
+static void say(size_t frame_bytes) {
+    cr_assert_eq(client_rig_say(&rig, out, frame_bytes), 0);
+    cr_assert_eq(client_rig_turn(&rig), 0);
+}
+
+static struct frame_list expect_list(enum frame_type type) {
+    struct frame_list list;
+    struct frame frame = client_rig_expect(&rig, type);
+    cr_assert_eq(frame_read_list(&frame, &list), 0);
+    return list;
+}
+
+Test(asking, a_list_is_asked_for_and_kept_for_whoever_waits, .init = begin, .fini = end) {
+    struct ask ask = {.kind = ASK_LIST, .account = RIG_OTHER, .version = 3};
+    put(ask);
+    client_rig_connect(&rig);
+    struct frame_list list = expect_list(FRAME_LIST_GET);
+    client_rig_expect_nothing(&rig);
+    cr_assert_eq(list.account, RIG_OTHER);
+    cr_assert_eq(list.version, 3);
+    list.version = 4;
+    list.list = (const uint8_t *)"signed";
+    list.list_bytes = 6;
+    say(frame_write_list(out, FRAME_LIST, &list));
+    client_rig_expect_nothing(&rig);
+    ask = look(ask);
+    cr_assert(ask.is_answered);
+    cr_assert_eq(ask.status, 0);
+    cr_assert_eq(ask.version, 4);
+    cr_assert_eq(ask.byte_count, 6);
+    cr_assert_eq(memcmp(ask.bytes, "signed", 6), 0);
+    state_end(rig.state);
+}
+
+Test(asking, keys_come_back_as_the_frame_they_came_in, .init = begin, .fini = end) {
+    struct ask ask = {.kind = ASK_KEYS, .account = RIG_OTHER, .device = 7};
+    struct frame_keys_get get;
+    struct frame_keys keys = {.account = RIG_OTHER, .count = 1, .list_version = 2};
+    uint8_t row[FRAME_KEYS_ROW_BYTES], bytes[FRAME_KEYS_BYTES];
+    put(ask);
+    client_rig_connect(&rig);
+    struct frame frame = client_rig_expect(&rig, FRAME_KEYS_GET);
+    cr_assert_eq(frame_read_keys_get(&frame, &get), 0);
+    cr_assert_eq(get.account, RIG_OTHER);
+    cr_assert_eq(get.device, 7);
+    memset(bytes, 5, sizeof(bytes));
+    frame_write_keys_row(row, 7, bytes, NULL);
+    keys.request = get.request;
+    keys.rows = row;
+    say(frame_write_keys(out, &keys));
+    ask = look(ask);
+    frame = (struct frame){.type = FRAME_KEYS, .bytes = (uint8_t *)ask.bytes, .frame_bytes = ask.byte_count};
+    cr_assert(ask.is_answered);
+    cr_assert_eq(frame_read_keys(&frame, &keys), 0);
+    uint16_t device;
+    cr_assert_eq(memcmp(frame_keys_row(&keys, 0, &device), bytes, sizeof(bytes)), 0);
+    cr_assert_eq(device, 7);
+    state_end(rig.state);
+}
+
+Test(asking, a_list_is_put_and_the_version_that_is_there_comes_back, .init = begin, .fini = end) {
+    struct ask ask = {.kind = ASK_LIST_PUT, .version = 5, .bytes = (const uint8_t *)"mine", .byte_count = 4};
+    put(ask);
+    client_rig_connect(&rig);
+    struct frame_list list = expect_list(FRAME_LIST_PUT);
+    cr_assert_eq(list.version, 5);
+    cr_assert_eq(list.list_bytes, 4);
+    cr_assert_eq(memcmp(list.list, "mine", 4), 0);
+    list = (struct frame_list){.request = list.request, .version = 9, .status = REFUSAL_STALE};
+    say(frame_write_list(out, FRAME_LIST_STORED, &list));
+    ask = look((struct ask){.kind = ASK_LIST_PUT});
+    cr_assert(ask.is_answered);
+    cr_assert_eq(ask.status, REFUSAL_STALE);
+    cr_assert_eq(ask.version, 9);
+    state_end(rig.state);
+}
+
+/* Put anew while the first was out: what comes is the answer to the first. */
+Test(asking, an_answer_is_to_what_went_out_not_to_what_was_put_since, .init = begin, .fini = end) {
+    put((struct ask){.kind = ASK_LIST_PUT, .version = 5, .bytes = (const uint8_t *)"five", .byte_count = 4});
+    client_rig_connect(&rig);
+    struct frame_list list = expect_list(FRAME_LIST_PUT);
+    put((struct ask){.kind = ASK_LIST_PUT, .version = 6, .bytes = (const uint8_t *)"six", .byte_count = 3});
+    cr_assert_eq(client_rig_turn(&rig), 0);
+    client_rig_expect_nothing(&rig);
+    list = (struct frame_list){.request = list.request, .version = 5};
+    say(frame_write_list(out, FRAME_LIST_STORED, &list));
+    list = expect_list(FRAME_LIST_PUT);
+    cr_assert_eq(list.version, 6);
+    struct ask ask = look((struct ask){.kind = ASK_LIST_PUT});
+    cr_assert(!ask.is_answered);
+    state_end(rig.state);
+}
+
+Test(asking, codes_and_removals, .init = begin, .fini = end) {
+    uint32_t request;
+    struct frame_device device;
+    put((struct ask){.kind = ASK_CODE});
+    put((struct ask){.kind = ASK_REMOVE, .device = 4});
+    client_rig_connect(&rig);
+    struct frame frame = client_rig_expect(&rig, FRAME_CODE_GET);
+    cr_assert_eq(frame_read_code_get(&frame, &request), 0);
+    frame = client_rig_expect(&rig, FRAME_DEVICE_REMOVE);
+    cr_assert_eq(frame_read_device(&frame, &device), 0);
+    cr_assert_eq(device.device, 4);
+    struct frame_code code = {.request = request, .ttl_s = 600, .code = "fifteen letters"};
+    say(frame_write_code(out, &code));
+    device.status = REFUSAL_NO_DEVICE;
+    say(frame_write_device(out, FRAME_DEVICE_REMOVED, &device));
+    struct ask ask = look((struct ask){.kind = ASK_CODE});
+    cr_assert(ask.is_answered);
+    cr_assert_eq(ask.ttl_s, 600);
+    cr_assert_eq(ask.byte_count, FRAME_CODE_BYTES);
+    cr_assert_eq(memcmp(ask.bytes, code.code, FRAME_CODE_BYTES), 0);
+    state_end(rig.state);
+    ask = look((struct ask){.kind = ASK_REMOVE, .device = 4});
+    cr_assert(ask.is_answered);
+    cr_assert_eq(ask.status, REFUSAL_NO_DEVICE);
+    state_end(rig.state);
+}
+
+/* More than the switch takes at a time would keep it from reading acknowledgements. */
+Test(asking, four_are_out_at_a_time, .init = begin, .fini = end) {
+    struct frame_keys_get get;
+    for (uint16_t device = 1; device <= 6; device++)
+        put((struct ask){.kind = ASK_KEYS, .account = RIG_OTHER, .device = device});
+    put((struct ask){.kind = ASK_ACCOUNT, .name = "somebody"});
+    client_rig_connect(&rig);
+    for (uint16_t device = 1; device <= ASKING_DIRECTORY_MAX; device++) {
+        struct frame frame = client_rig_expect(&rig, FRAME_KEYS_GET);
+        cr_assert_eq(frame_read_keys_get(&frame, &get), 0);
+        cr_assert_eq(get.device, device);
+    }
+    client_rig_expect(&rig, FRAME_LOOKUP);
+    client_rig_expect_nothing(&rig);
+    struct frame_keys keys = {.request = get.request, .account = RIG_OTHER, .status = REFUSAL_RATE};
+    say(frame_write_keys(out, &keys));
+    client_rig_expect_nothing(&rig); /* with the name four are out */
+    struct frame_lookup found = {.request = get.request + 1, .status = REFUSAL_NO_ACCOUNT};
+    say(frame_write_lookup(out, FRAME_ACCOUNT, &found));
+    client_rig_expect(&rig, FRAME_KEYS_GET);
+    client_rig_expect_nothing(&rig);
+    keys.request--;
+    say(frame_write_keys(out, &keys));
+    client_rig_expect(&rig, FRAME_KEYS_GET);
+    client_rig_expect_nothing(&rig);
+}
+
+Test(asking, a_question_is_asked_again_in_the_next_session_until_it_is_answered, .init = begin, .fini = end) {
+    struct frame_device device;
+    put((struct ask){.kind = ASK_REMOVE, .device = 4});
+    client_rig_connect(&rig);
+    client_rig_expect(&rig, FRAME_DEVICE_REMOVE);
+    client_rig_restart(&rig);
+    client_rig_connect(&rig);
+    struct frame frame = client_rig_expect(&rig, FRAME_DEVICE_REMOVE);
+    cr_assert_eq(frame_read_device(&frame, &device), 0);
+    say(frame_write_device(out, FRAME_DEVICE_REMOVED, &device));
+    client_rig_restart(&rig);
+    client_rig_connect(&rig);
+    client_rig_expect_nothing(&rig);
+}
+
+/* Frames that nobody asked for are passed over; those that are none end the session. */
+Test(asking, answers_to_nothing_and_malformed_ones, .init = begin, .fini = end) {
+    struct frame_list list = {.request = 77, .account = RIG_OTHER, .version = 1};
+    client_rig_connect(&rig);
+    say(frame_write_list(out, FRAME_LIST, &list));
+    client_rig_expect_nothing(&rig);
+    struct frame_device device = {.request = 78, .device = 1};
+    say(frame_write_device(out, FRAME_DEVICE_REMOVED, &device));
+    size_t bytes = frame_write_code(out, &(struct frame_code){.request = 79});
+    bytes_put16(out + 10, 1);
+    cr_assert_eq(client_rig_say(&rig, out, bytes), -EPROTO);
+}
+
+Test(asking, a_list_that_no_record_takes_is_refused, .init = begin, .fini = end) {
+    static uint8_t large[ASK_LIST_BYTES_MAX + 1];
+    struct ask ask = {.kind = ASK_LIST_PUT, .version = 1, .bytes = large, .byte_count = sizeof(large)};
+    cr_assert_eq(state_begin(rig.state), 0);
+    cr_assert_eq(state_request_put(rig.state, &ask), -EMSGSIZE);
+    state_end(rig.state);
+}
