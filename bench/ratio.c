@@ -12,6 +12,8 @@
 #include "bench/trial.h"
 
 #define HALF_WINDOW 64 /* wide enough not to be in the way of the rate */
+#define HALF_TURNS 7   /* of each side: a pause of the machine is the p99 of the trial that it falls into */
+#define PROBE_PART 4   /* of a closed loop's limit: a rate that this load reaches */
 #define SHARDS_CROSSED "2"
 
 /* One run of a command: adds its figures to the report. */
@@ -34,40 +36,84 @@ static int run_all(run_once *run, const char *what, const struct options *option
 
 /* --- ratio ---------------------------------------------------------------------------------------------- */
 
-/* Both at half of what the slower of the encrypted switch and the floor did at its limit under the narrowest
- * window, each message at its time: messages that come one by one are gathered neither with those of a wide
- * window nor, as a pair's that take turns are, with the other's receipts, so limits found that way are more
- * than twice what such a load can reach. */
-static int compare_half(const struct options *asked, const struct pins *pins, struct figures *figures) {
-    struct options options = *asked;
-    struct side own, floor;
+/* What the slower of the encrypted switch and the floor did at its limit under the narrowest window; 0: one
+ * of them is not known. */
+static double closed_loop_limit(const struct options *options, const struct figures *figures) {
     char name[FIGURE_NAME_BYTES];
-    uint32_t narrowest = asked->windows.items[0];
-    for (uint32_t i = 1; i < asked->windows.count; i++)
-        narrowest = asked->windows.items[i] < narrowest ? asked->windows.items[i] : narrowest;
+    uint32_t narrowest = options->windows.items[0];
+    for (uint32_t i = 1; i < options->windows.count; i++)
+        narrowest = options->windows.items[i] < narrowest ? options->windows.items[i] : narrowest;
     snprintf(name, sizeof(name), "encrypted_w%u.switch_messages_per_s", narrowest);
     const struct figure *limit = figures_find(figures, name);
     snprintf(name, sizeof(name), "encrypted_w%u.floor_messages_per_s", narrowest);
     const struct figure *floor_limit = figures_find(figures, name);
     if (!limit || !floor_limit)
         return 0;
-    options.window = HALF_WINDOW;
-    options.rate = (limit->value < floor_limit->value ? limit->value : floor_limit->value) / 2;
+    return limit->value < floor_limit->value ? limit->value : floor_limit->value;
+}
+
+/* Messages at their own times come one by one: they are gathered neither with those of a wide window nor, as
+ * a pair's that take turns are, with the other's receipts. So the limits of a closed loop are not theirs.
+ * Theirs is where they would take a whole core of the slower server, at the processor time of a message that
+ * a part of the closed loop's limit shows. */
+static int find_saturation(const struct options *asked, const struct pins *pins, double *ret_messages_per_s) {
+    struct options options = *asked;
+    struct side own, floor;
+    options.rate = *ret_messages_per_s / PROBE_PART;
     int status = side_measure(&server_tern, &options, pins, &own);
     if (!status)
         status = side_measure(&server_floor, &options, pins, &floor);
+    if (!status)
+        *ret_messages_per_s = 1e6 / (own.cpu_us > floor.cpu_us ? own.cpu_us : floor.cpu_us);
+    return status;
+}
+
+struct half {
+    struct side last;
+    double p50_us[HALF_TURNS], p99_us[HALF_TURNS], to_disk_percent[HALF_TURNS];
+};
+
+static int half_measure(const struct server_kind *kind, const struct options *options,
+                        const struct pins *pins, uint32_t turn, struct half *half) {
+    int status = side_measure(kind, options, pins, &half->last);
+    half->p50_us[turn] = half->last.p50_us;
+    half->p99_us[turn] = half->last.p99_us;
+    half->to_disk_percent[turn] = half->last.to_disk_percent;
+    return status;
+}
+
+/* Both at half of the slower one's saturation, in turn: the medians of several trials of each. */
+static int compare_half(const struct options *asked, const struct pins *pins, struct figures *figures) {
+    struct options options = *asked;
+    struct half own, floor;
+    int status = EXIT_COMPLETE;
+    double saturation = closed_loop_limit(asked, figures);
+    options.window = HALF_WINDOW;
+    if (saturation == 0)
+        return EXIT_COMPLETE;
+    status = find_saturation(&options, pins, &saturation);
+    options.rate = saturation / 2;
+    for (uint32_t i = 0; i < HALF_TURNS && !status; i++) {
+        status = half_measure(&server_tern, &options, pins, i, &own);
+        if (!status)
+            status = half_measure(&server_floor, &options, pins, i, &floor);
+    }
     if (status)
         return status;
+    double own_p99_us = figures_median(own.p99_us, HALF_TURNS);
+    double floor_p99_us = figures_median(floor.p99_us, HALF_TURNS);
+    figures_add(figures, saturation, "messages/s", "half.saturation_per_s");
     figures_add(figures, options.rate, "messages/s", "half.offered_per_s");
-    side_add(figures, "half", "switch", &own);
-    side_add(figures, "half", "floor", &floor);
-    figures_add(figures, own.p50_us, "us", "half.switch_p50_us");
-    figures_add(figures, floor.p50_us, "us", "half.floor_p50_us");
-    figures_add(figures, own.p99_us, "us", "half.switch_p99_us");
-    figures_add(figures, floor.p99_us, "us", "half.floor_p99_us");
-    figures_add(figures, own.p99_us / floor.p99_us, "", "half.ratio_floor_p99");
-    figures_add(figures, own.to_disk_percent, "%", "half.switch_messages_to_disk");
-    return 0;
+    side_add(figures, "half", "switch", &own.last);
+    side_add(figures, "half", "floor", &floor.last);
+    figures_add(figures, figures_median(own.p50_us, HALF_TURNS), "us", "half.switch_p50_us");
+    figures_add(figures, figures_median(floor.p50_us, HALF_TURNS), "us", "half.floor_p50_us");
+    figures_add(figures, own_p99_us, "us", "half.switch_p99_us");
+    figures_add(figures, floor_p99_us, "us", "half.floor_p99_us");
+    figures_add(figures, own_p99_us / floor_p99_us, "", "half.ratio_floor_p99");
+    figures_add(figures, figures_median(own.to_disk_percent, HALF_TURNS), "%",
+                "half.switch_messages_to_disk");
+    return EXIT_COMPLETE;
 }
 
 static int run_ratio(const struct options *asked, const struct pins *pins, struct report *report) {
