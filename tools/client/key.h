@@ -13,8 +13,10 @@
 
 enum key_kind {
     KEY_ACCOUNT_NAME = 'A', /* account -> name */
+    KEY_SIGNED = 'B',       /* id -> a signed pre-key, secret */
     KEY_COUNTER = 'C',      /* addressed account -> the last number used */
     KEY_DELIVERED = 'D',    /* key of messages, first -> last: acknowledged, not confirmed */
+    KEY_ONE_TIME = 'E',     /* id -> a one-time pre-key, secret */
     KEY_FILE = 'F',         /* device and inode of a file -> what it is known by */
     KEY_CHATTED = 'G',      /* position in the inbox -> nothing: a chat has shown it */
     KEY_HISTORY = 'H',      /* position -> what was sent, for people to look at */
@@ -31,6 +33,8 @@ enum key_kind {
     KEY_UNREAD = 'U',   /* as KEY_DELIVERED: received, not read */
     KEY_VERSION = 'V',
     KEY_REASON = 'X', /* addressed account, number -> why it was refused for good */
+    KEY_HANDED = 'e', /* UTC, s -> the highest one-time pre-key that was handed out by then */
+    KEY_SEED = 's',   /* whose -> the secret that an identity or account key is made of */
 };
 
 struct key {

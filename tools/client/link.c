@@ -3,17 +3,21 @@
 #include <errno.h>
 #include <sodium.h>
 
+#include "tools/client/state_keys.h"
+
 static bool is_same_account(const struct identity *identity, const struct uri *uri) {
     return identity->account == uri->account &&
            memcmp(identity->server_key, uri->key, sizeof(identity->server_key)) == 0;
 }
 
-/* The epoch tells the numbers of this state from those of any earlier one of the same device. */
-static void make_identity(struct identity *identity) {
+/* The epoch tells the numbers of this state from those of any earlier one of the same device. Keys of another
+ * account, with which linking was tried before, are no keys of this one. */
+static void make_identity(struct state *state, struct identity *identity) {
     *identity = (struct identity){.payload_bytes_max = FRAME_PAYLOAD_BYTES_MAX};
     randombytes_buf(identity->secret, sizeof(identity->secret));
     while (identity->epoch == 0)
         randombytes_buf(&identity->epoch, sizeof(identity->epoch));
+    state_keys_drop(state);
 }
 
 int link_prepare(struct state *state, const struct uri *uri) {
@@ -28,7 +32,7 @@ int link_prepare(struct state *state, const struct uri *uri) {
         return is_same_account(&identity, uri) ? 1 : -EEXIST;
     }
     if (error == -ENOENT || (error == 0 && !is_same_account(&identity, uri))) {
-        make_identity(&identity);
+        make_identity(state, &identity);
         error = 0;
     }
     if (error) {
@@ -43,5 +47,7 @@ int link_prepare(struct state *state, const struct uri *uri) {
     memcpy(identity.name, uri->name, sizeof(identity.name));
     state_set_identity(state, &identity);
     sodium_memzero(&identity, sizeof(identity));
+    state_keys_make(state);
+    state_keys_make_account(state);
     return state_commit(state);
 }
