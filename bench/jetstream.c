@@ -1,15 +1,14 @@
 #include "bench/jetstream.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bench/peers.h"
 #include "bench/wire_nats.h"
 
-#define START_MS 30000
 #define ANSWER_BYTES_MAX 8192
 
 /* Says what makes the stream, and waits for the answer. */
@@ -42,12 +41,13 @@ static int make_stream(int fd) {
     return -EPROTO;
 }
 
-static int prepare(struct process *process, const struct sockaddr_in *address) {
+static int prepare(const struct process *process, const struct load *load) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
-    int error =
-        connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : make_stream(fd);
+    int error = connect(fd, (const struct sockaddr *)&load->address, load->address_bytes) < 0
+                    ? -errno
+                    : make_stream(fd);
     close(fd);
     if (error) {
         fprintf(stderr, "ternbench: JetStream makes no stream: %s\n", strerror(-error));
@@ -70,19 +70,8 @@ static int open_jetstream(struct server *server, struct load *load) {
     const char *const arguments[] = {"nats-server", "-c", path, NULL};
     const char *const environment[] = {"GOMAXPROCS=1", NULL};
     if (!error)
-        error = process_start(process, server->setup.cores, arguments, environment);
-    if (!error)
-        error = process_wait_ready(process, START_MS);
-    if (error) {
-        fprintf(stderr, "ternbench: nats-server does not start: %s\n", strerror(-error));
-        process_show_log(process);
-        return error;
-    }
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(process->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    memcpy(&load->address, &address, sizeof(address));
-    load->address_bytes = sizeof(address);
-    return prepare(process, &address);
+        error = peers_start(server, load, arguments, environment);
+    return error ? error : prepare(process, load);
 }
 
 const struct server_kind server_jetstream = {

@@ -9,9 +9,8 @@
 
 #define START_MS 30000
 
-/* The folder and the port are there, the program runs as `arguments` say: waits until it listens. */
-static int start(struct server *server, struct load *load, const char *const arguments[],
-                 const char *const environment[]) {
+int peers_start(struct server *server, struct load *load, const char *const arguments[],
+                const char *const environment[]) {
     struct process *process = &server->process;
     int error = process_start(process, server->setup.cores, arguments, environment);
     if (!error)
@@ -43,7 +42,7 @@ static int open_nats(struct server *server, struct load *load) {
                               server->process.port);
     const char *const arguments[] = {"nats-server", "-c", path_in(server, "conf", path), NULL};
     const char *const environment[] = {"GOMAXPROCS=1", NULL};
-    return error ? error : start(server, load, arguments, environment);
+    return error ? error : peers_start(server, load, arguments, environment);
 }
 
 static int open_mosquitto(struct server *server, struct load *load) {
@@ -56,7 +55,7 @@ static int open_mosquitto(struct server *server, struct load *load) {
                               "connection_messages false\nlog_type error\n",
                               server->process.port);
     const char *const arguments[] = {"mosquitto", "-c", path_in(server, "conf", path), NULL};
-    return error ? error : start(server, load, arguments, NULL);
+    return error ? error : peers_start(server, load, arguments, NULL);
 }
 
 /* Without a node name: then it needs no port mapper, which would outlive it. */
@@ -79,7 +78,7 @@ static int open_ejabberd(struct server *server, struct load *load) {
     const char *const arguments[] = {"erl",      "+K",      "true", "+S",   "1:1", "+P",       "250000",
                                      "-noinput", "-mnesia", "dir",  quoted, "-s",  "ejabberd", NULL};
     const char *const environment[] = {config, log, "ERL_LIBS=/usr/lib/x86_64-linux-gnu", NULL};
-    return error ? error : start(server, load, arguments, environment);
+    return error ? error : peers_start(server, load, arguments, environment);
 }
 
 static int open_prosody(struct server *server, struct load *load) {
@@ -98,7 +97,7 @@ static int open_prosody(struct server *server, struct load *load) {
                           server->process.folder, server->process.folder, server->process.port);
     const char *const arguments[] = {"prosody", "-F", "--config", path_in(server, "prosody.cfg.lua", path),
                                      NULL};
-    return error ? error : start(server, load, arguments, NULL);
+    return error ? error : peers_start(server, load, arguments, NULL);
 }
 
 static const struct server_kind kinds[] = {

@@ -51,6 +51,10 @@ int wire_plain_put(struct end *end, const void *bytes, size_t count);
 size_t wire_plain_gathered(const struct end *end);
 size_t wire_plain_output(struct end *end, const uint8_t **ret_bytes);
 void wire_plain_sent(struct end *end, size_t count);
+/* What all plain wires have in common in their struct wire. */
+#define WIRE_PLAIN_CALLS                                                                                     \
+    .close = wire_plain_close, .gathered = wire_plain_gathered, .output = wire_plain_output,                 \
+    .sent = wire_plain_sent
 
 /* The body of a message, as it goes into a unit of load->size_bytes. */
 void wire_write_body(const struct end *end, uint8_t *out, uint64_t number, uint64_t sent_ns);

@@ -63,11 +63,8 @@ static int put_receipts(struct end *end) {
 const struct wire wire_floor = {
     .name = "floor",
     .open = open_floor,
-    .close = wire_plain_close,
     .input = input,
     .put_message = put_message,
     .put_receipts = put_receipts,
-    .gathered = wire_plain_gathered,
-    .output = wire_plain_output,
-    .sent = wire_plain_sent,
+    WIRE_PLAIN_CALLS,
 };

@@ -166,23 +166,17 @@ static int open_jetstream(struct end *end) {
 const struct wire wire_nats = {
     .name = "nats",
     .open = open_nats,
-    .close = wire_plain_close,
     .input = input,
     .put_message = put_message,
     .put_receipts = put_receipts,
-    .gathered = wire_plain_gathered,
-    .output = wire_plain_output,
-    .sent = wire_plain_sent,
+    WIRE_PLAIN_CALLS,
 };
 
 const struct wire wire_jetstream = {
     .name = "jetstream",
     .open = open_jetstream,
-    .close = wire_plain_close,
     .input = input,
     .put_message = put_message,
     .put_receipts = put_receipts,
-    .gathered = wire_plain_gathered,
-    .output = wire_plain_output,
-    .sent = wire_plain_sent,
+    WIRE_PLAIN_CALLS,
 };

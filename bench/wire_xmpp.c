@@ -132,11 +132,8 @@ const struct wire wire_xmpp = {
     .name = "xmpp",
     .is_text = true,
     .open = open_xmpp,
-    .close = wire_plain_close,
     .input = input,
     .put_message = put_message,
     .put_receipts = put_receipts,
-    .gathered = wire_plain_gathered,
-    .output = wire_plain_output,
-    .sent = wire_plain_sent,
+    WIRE_PLAIN_CALLS,
 };
