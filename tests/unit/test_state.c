@@ -26,7 +26,7 @@ static void end(void) {
 static void compare(struct disk_view set, const bool *model) {
     uint64_t from = 0, first, last, count = 0, expected = 0;
     bool found[NUMBERS] = {false};
-    while (ranges_next(rig.state->disk, set, from, &first, &last) == 0) {
+    while (ranges_next(rig.state->vault, set, from, &first, &last) == 0) {
         cr_assert(from == 0 || first > from, "ranges do not touch");
         for (uint64_t i = first; i <= last; i++)
             found[i] = true;
@@ -36,7 +36,7 @@ static void compare(struct disk_view set, const bool *model) {
         cr_assert_eq(found[i], model[i], "%d", i);
         expected += model[i];
     }
-    cr_assert_eq(ranges_count(rig.state->disk, set, 0, UINT64_MAX, &count), 0);
+    cr_assert_eq(ranges_count(rig.state->vault, set, 0, UINT64_MAX, &count), 0);
     cr_assert_eq(count, expected);
 }
 
@@ -49,22 +49,22 @@ Test(state, ranges_are_a_set_of_numbers_whatever_is_added_and_taken_out, .init =
     uint64_t first, last;
     srandom(7);
     cr_assert_eq(state_begin(rig.state), 0);
-    cr_assert_eq(ranges_add(rig.state->disk, before, 0, UINT64_MAX), 0);
-    cr_assert_eq(ranges_add(rig.state->disk, behind, 5, 5), 0);
+    cr_assert_eq(ranges_add(rig.state->vault, before, 0, UINT64_MAX), 0);
+    cr_assert_eq(ranges_add(rig.state->vault, behind, 5, 5), 0);
     for (int i = 0; i < 5000; i++) {
         uint64_t from = (uint64_t)random() % NUMBERS, to = from + (uint64_t)random() % 8;
         bool add = random() % 2;
         to = to < NUMBERS ? to : NUMBERS - 1;
-        cr_assert_eq(add ? ranges_add(rig.state->disk, set, from, to)
-                         : ranges_remove(rig.state->disk, set, from, to),
+        cr_assert_eq(add ? ranges_add(rig.state->vault, set, from, to)
+                         : ranges_remove(rig.state->vault, set, from, to),
                      0);
         for (uint64_t n = from; n <= to; n++)
             model[n] = add;
         compare(set, model);
     }
-    cr_assert_eq(ranges_next(rig.state->disk, before, 3, &first, &last), 0);
+    cr_assert_eq(ranges_next(rig.state->vault, before, 3, &first, &last), 0);
     cr_assert(first == 3 && last == UINT64_MAX);
-    cr_assert_eq(ranges_next(rig.state->disk, behind, 0, &first, &last), 0);
+    cr_assert_eq(ranges_next(rig.state->vault, behind, 0, &first, &last), 0);
     cr_assert(first == 5 && last == 5);
     cr_assert_eq(state_commit(rig.state), 0);
 }
@@ -73,14 +73,14 @@ Test(state, ranges_know_the_largest_numbers, .init = begin, .fini = end) {
     struct disk_view set = {.at = (const uint8_t *)"set", .bytes = 3};
     uint64_t first, last, count;
     cr_assert_eq(state_begin(rig.state), 0);
-    cr_assert_eq(ranges_add(rig.state->disk, set, UINT64_MAX, UINT64_MAX), 0);
-    cr_assert_eq(ranges_add(rig.state->disk, set, UINT64_MAX - 2, UINT64_MAX - 1), 0);
-    cr_assert_eq(ranges_next(rig.state->disk, set, UINT64_MAX, &first, &last), 0);
+    cr_assert_eq(ranges_add(rig.state->vault, set, UINT64_MAX, UINT64_MAX), 0);
+    cr_assert_eq(ranges_add(rig.state->vault, set, UINT64_MAX - 2, UINT64_MAX - 1), 0);
+    cr_assert_eq(ranges_next(rig.state->vault, set, UINT64_MAX, &first, &last), 0);
     cr_assert(first == UINT64_MAX && last == UINT64_MAX);
-    cr_assert_eq(ranges_count(rig.state->disk, set, 0, UINT64_MAX, &count), 0);
+    cr_assert_eq(ranges_count(rig.state->vault, set, 0, UINT64_MAX, &count), 0);
     cr_assert_eq(count, 3);
-    cr_assert_eq(ranges_remove(rig.state->disk, set, 0, UINT64_MAX), 0);
-    cr_assert_eq(ranges_next(rig.state->disk, set, 0, &first, &last), -ENOENT);
+    cr_assert_eq(ranges_remove(rig.state->vault, set, 0, UINT64_MAX), 0);
+    cr_assert_eq(ranges_next(rig.state->vault, set, 0, &first, &last), -ENOENT);
     state_end(rig.state);
 }
 

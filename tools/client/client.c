@@ -17,6 +17,7 @@
 #include "core/reason.h"
 #include "tools/client/dial.h"
 #include "tools/client/holder.h"
+#include "tools/client/remake.h"
 
 #define INPUT_BYTES (64u << 10)
 #define STEP_MS_MAX 1000 /* a signal that came just before the wait is seen after it */
@@ -27,6 +28,7 @@ struct client {
     struct state *state;
     struct engine *engine;
     struct holder holder;
+    int shared; /* holder_share's */
     struct dial dial;
     const volatile sig_atomic_t *stop;
     void (*on_away)(void *context, const char *sentence);
@@ -71,7 +73,28 @@ static int make_folders(const char *home) {
     return mkdir(path, HOME_MODE) < 0 && errno != EEXIST ? -errno : 0;
 }
 
+static int open_state(struct client *client, const char *passphrase) {
+    client->shared = holder_share(client->home);
+    if (client->shared < 0)
+        return client->shared;
+    int error = remake_clear(client->home);
+    if (!error)
+        error = state_open_with(client->home, passphrase, &client->state);
+    if (error)
+        close(client->shared);
+    return error;
+}
+
+static void close_state(struct client *client) {
+    state_close(client->state);
+    close(client->shared);
+}
+
 int client_open(const char *home, bool make, struct client **ret_client) {
+    return client_open_with(home, make, NULL, ret_client);
+}
+
+int client_open_with(const char *home, bool make, const char *passphrase, struct client **ret_client) {
     char state_file[PATH_MAX + 16];
     struct stat status;
     snprintf(state_file, sizeof(state_file), "%s/data.mdb", home);
@@ -87,7 +110,7 @@ int client_open(const char *home, bool make, struct client **ret_client) {
         return -ENOMEM;
     snprintf(client->home, sizeof(client->home), "%s", home);
     dial_init(&client->dial);
-    error = state_open(home, &client->state);
+    error = open_state(client, passphrase);
     if (error)
         goto err_after_alloc;
     error = engine_create(client->state, &client->engine);
@@ -102,7 +125,7 @@ int client_open(const char *home, bool make, struct client **ret_client) {
 err_after_engine:
     engine_destroy(client->engine);
 err_after_state:
-    state_close(client->state);
+    close_state(client);
 err_after_alloc:
     free(client);
     return error;
@@ -430,7 +453,7 @@ void client_close(struct client *client) {
     engine_destroy(client->engine);
     dial_close(&client->dial);
     holder_close(&client->holder);
-    state_close(client->state);
+    close_state(client);
     sodium_memzero(client->input, sizeof(client->input));
     free(client);
 }

@@ -24,8 +24,11 @@
 struct client;
 
 /* Opens the home folder; with `make`, makes it and its parents where they are not there, mode 0700. -ENOENT:
- * it is not there; -EPROTO: a newer version wrote its state. */
+ * it is not there; -EPROTO: a newer version wrote its state; -EPERM: others may read it; -ENOKEY: it is
+ * locked. */
 int client_open(const char *home, bool make, struct client **ret_client);
+/* The same of a home whose state may be locked: see state_open_with. */
+int client_open_with(const char *home, bool make, const char *passphrase, struct client **ret_client);
 /* Sends what is gathered, and closes. */
 void client_close(struct client *client);
 struct state *client_state(struct client *client);

@@ -25,9 +25,15 @@ struct disk_view {
     size_t bytes;
 };
 
-/* Opens the map in this folder, which exists; makes it where it is new. */
+/* Opens the map in this folder, which exists; makes it where it is new, for its owner to read alone. -EPERM:
+ * others may read or write it. */
 int disk_open(const char *folder, uint64_t bytes_max, struct disk **ret_disk);
 void disk_close(struct disk *disk);
+/* Puts the map of one folder in the place of the other's, durably: after a crash it is the one or the other.
+ * Nobody has either open. */
+int disk_move(const char *from, const char *to);
+/* Deletes the map in this folder, if there is one, and the folder, if nothing else is in it. */
+int disk_erase(const char *folder);
 /* Rises with every commit, whichever process made it. In a transaction: of what it sees. */
 uint64_t disk_version(const struct disk *disk);
 

@@ -15,6 +15,8 @@
 #include "tools/client/disk.h"
 
 #define DISK_FILE_MODE 0600
+#define DATA_FILE "data.mdb" /* as LMDB names them */
+#define LOCK_FILE "lock.mdb"
 #define FULL_BYTES (1u << 20) /* a disk with less room has none: blocks are not handed out one by one */
 #define LOCK_READER_BYTES 64  /* of LMDB's lock file for each reader: a line of the processor's cache */
 #define LOCK_SPARE_READERS 16 /* more than its head takes */
@@ -87,13 +89,26 @@ static int open_table(struct disk *disk) {
     return mdb_txn_commit(txn);
 }
 
+static bool path_of(const char *folder, const char *file, char ret_path[PATH_MAX]) {
+    return (size_t)snprintf(ret_path, PATH_MAX, "%s/%s", folder, file) < PATH_MAX;
+}
+
+/* A file that was copied or given other rights, may be: whoever looked may have what is in it. */
+static int check_rights(MDB_env *env) {
+    struct stat status;
+    int fd, code = mdb_env_get_fd(env, &fd);
+    if (code == 0 && fstat(fd, &status) < 0)
+        code = errno;
+    return code ? code : status.st_mode & (S_IRWXG | S_IRWXO) ? EPERM : 0;
+}
+
 /* LMDB maps its lock file and writes to it through the map. On a full disk a page of it that has no room is
  * SIGBUS at the first touch: so it gets its room first. Not while this process has the folder open: closing
  * the file would end LMDB's own lock on it. */
 static int reserve_lock(const char *folder) {
     char path[PATH_MAX];
     struct stat status;
-    if ((size_t)snprintf(path, sizeof(path), "%s/lock.mdb", folder) >= sizeof(path))
+    if (!path_of(folder, LOCK_FILE, path))
         return ENAMETOOLONG;
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, DISK_FILE_MODE);
     if (fd < 0)
@@ -120,6 +135,8 @@ int disk_open(const char *folder, uint64_t bytes_max, struct disk **ret_disk) {
         code = reserve_lock(folder);
     if (code == 0)
         code = mdb_env_open(disk->env, folder, MDB_NOTLS, DISK_FILE_MODE);
+    if (code == 0)
+        code = check_rights(disk->env);
     int dead = 0; /* readers of killed processes would keep pages from being used again */
     if (code == 0)
         code = mdb_reader_check(disk->env, &dead);
@@ -143,6 +160,35 @@ void disk_close(struct disk *disk) {
         disk_abort(disk);
     mdb_env_close(disk->env);
     free(disk);
+}
+
+static int sync_folder(const char *path) {
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return -errno;
+    int error = fsync(folder) < 0 ? -errno : 0;
+    close(folder);
+    return error;
+}
+
+/* The lock file stays where it is: whoever is the first to open a map begins it anew. */
+int disk_move(const char *from, const char *to) {
+    char from_file[PATH_MAX], to_file[PATH_MAX];
+    if (!path_of(from, DATA_FILE, from_file) || !path_of(to, DATA_FILE, to_file))
+        return -ENAMETOOLONG;
+    return rename(from_file, to_file) < 0 ? -errno : sync_folder(to);
+}
+
+int disk_erase(const char *folder) {
+    static const char *const files[] = {DATA_FILE, LOCK_FILE};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        if (!path_of(folder, files[i], path))
+            return -ENAMETOOLONG;
+        if (unlink(path) < 0 && errno != ENOENT)
+            return -errno;
+    }
+    return rmdir(folder) < 0 && errno != ENOENT ? -errno : 0;
 }
 
 static uint64_t snapshot(const struct disk *disk) {

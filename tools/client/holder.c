@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define LOCK_FILE "holder.lock"
+#define SHARED_FILE "home.lock"
 #define LOCK_FILE_MODE 0600
 
 static int open_lock(const char *folder, const char *name) {
@@ -62,4 +63,20 @@ int holder_lock(const char *folder, const char *name) {
         return error;
     }
     return lock;
+}
+
+int holder_share(const char *folder) {
+    int lock = open_lock(folder, SHARED_FILE);
+    if (lock < 0)
+        return lock;
+    if (flock(lock, LOCK_SH) < 0) {
+        int error = -errno;
+        close(lock);
+        return error;
+    }
+    return lock;
+}
+
+int holder_alone(const char *folder) {
+    return holder_lock(folder, SHARED_FILE);
 }

@@ -33,4 +33,10 @@ void holder_drain(struct holder *holder); /* after watch was readable */
  * closed; -EWOULDBLOCK: another process has it. */
 int holder_lock(const char *folder, const char *name);
 
+/* Every program that has the home open shares it, until it closes this descriptor; who puts another state in
+ * its place (remake.h) has it alone. Sharing waits for that; -EINTR. To have it alone: -EWOULDBLOCK where
+ * another program has it open. */
+int holder_share(const char *folder);
+int holder_alone(const char *folder);
+
 #endif

@@ -23,6 +23,7 @@ enum key_kind {
     KEY_IDENTITY = 'I',
     KEY_HELD = 'J',     /* addressed account -> why messages to it are refused for now */
     KEY_HIGHEST = 'K',  /* key of messages -> the highest number taken, the first */
+    KEY_LOCK = 'L',     /* the key that the others are sealed with, locked with a passphrase */
     KEY_INBOX = 'M',    /* position -> a received message */
     KEY_NAME = 'N',     /* name -> account */
     KEY_OUTBOX = 'O',   /* addressed account, number -> a message without its sent tick */

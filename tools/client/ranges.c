@@ -33,7 +33,7 @@ static int read_range(struct disk_view set, struct disk_view key, struct disk_vi
 }
 
 /* The whole first range whose last number is >= from. */
-static int find(struct disk *disk, struct disk_view set, uint64_t from, uint64_t *ret_first,
+static int find(struct vault *vault, struct disk_view set, uint64_t from, uint64_t *ret_first,
                 uint64_t *ret_last) {
     struct range_key at;
     struct disk_view key, value, behind = key_of(&at, set, from);
@@ -41,64 +41,65 @@ static int find(struct disk *disk, struct disk_view set, uint64_t from, uint64_t
      * behind. */
     must(behind.bytes < sizeof(at.bytes));
     at.bytes[behind.bytes++] = 0;
-    int error = disk_seek_before(disk, behind, &key, &value);
+    int error = vault_seek_before(vault, behind, &key, &value);
     if (error == 0)
         error = read_range(set, key, value, ret_first, ret_last);
     if (error != -ENOENT && (error || *ret_last >= from))
         return error;
-    error = disk_seek(disk, key_of(&at, set, from), &key, &value);
+    error = vault_seek(vault, key_of(&at, set, from), &key, &value);
     return error ? error : read_range(set, key, value, ret_first, ret_last);
 }
 
-static int put(struct disk *disk, struct disk_view set, uint64_t first, uint64_t last) {
+static int put(struct vault *vault, struct disk_view set, uint64_t first, uint64_t last) {
     struct range_key key;
     uint8_t value[sizeof(last)];
     bytes_put64(value, last);
-    return disk_put(disk, key_of(&key, set, first), (struct disk_view){.at = value, .bytes = sizeof(value)});
+    return vault_put(vault, key_of(&key, set, first),
+                     (struct disk_view){.at = value, .bytes = sizeof(value)});
 }
 
-int ranges_add(struct disk *disk, struct disk_view set, uint64_t first, uint64_t last) {
+int ranges_add(struct vault *vault, struct disk_view set, uint64_t first, uint64_t last) {
     struct range_key key;
     for (;;) { /* takes in what overlaps or touches */
         uint64_t there_first, there_last;
-        int error = find(disk, set, first ? first - 1 : 0, &there_first, &there_last);
+        int error = find(vault, set, first ? first - 1 : 0, &there_first, &there_last);
         if (error == -ENOENT || (error == 0 && last < UINT64_MAX && there_first > last + 1))
             break;
         if (error)
             return error;
         if (there_first <= first && there_last >= last)
             return 0;
-        error = disk_delete(disk, key_of(&key, set, there_first));
+        error = vault_delete(vault, key_of(&key, set, there_first));
         if (error)
             return error;
         first = there_first < first ? there_first : first;
         last = there_last > last ? there_last : last;
     }
-    return put(disk, set, first, last);
+    return put(vault, set, first, last);
 }
 
-int ranges_remove(struct disk *disk, struct disk_view set, uint64_t first, uint64_t last) {
+int ranges_remove(struct vault *vault, struct disk_view set, uint64_t first, uint64_t last) {
     struct range_key key;
     for (;;) {
         uint64_t there_first, there_last;
-        int error = find(disk, set, first, &there_first, &there_last);
+        int error = find(vault, set, first, &there_first, &there_last);
         if (error == -ENOENT || (error == 0 && there_first > last))
             return 0;
         if (error == 0)
-            error = disk_delete(disk, key_of(&key, set, there_first));
+            error = vault_delete(vault, key_of(&key, set, there_first));
         if (error == 0 && there_first < first)
-            error = put(disk, set, there_first, first - 1);
+            error = put(vault, set, there_first, first - 1);
         if (error == 0 && there_last > last)
-            error = put(disk, set, last + 1, there_last);
+            error = put(vault, set, last + 1, there_last);
         if (error)
             return error;
     }
 }
 
-int ranges_next(struct disk *disk, struct disk_view set, uint64_t from, uint64_t *ret_first,
+int ranges_next(struct vault *vault, struct disk_view set, uint64_t from, uint64_t *ret_first,
                 uint64_t *ret_last) {
     uint64_t first, last;
-    int error = find(disk, set, from, &first, &last);
+    int error = find(vault, set, from, &first, &last);
     if (error)
         return error;
     *ret_first = first < from ? from : first;
@@ -106,12 +107,12 @@ int ranges_next(struct disk *disk, struct disk_view set, uint64_t from, uint64_t
     return 0;
 }
 
-int ranges_count(struct disk *disk, struct disk_view set, uint64_t first, uint64_t last,
+int ranges_count(struct vault *vault, struct disk_view set, uint64_t first, uint64_t last,
                  uint64_t *ret_count) {
     uint64_t count = 0;
     while (first <= last) {
         uint64_t there_first, there_last;
-        int error = ranges_next(disk, set, first, &there_first, &there_last);
+        int error = ranges_next(vault, set, first, &there_first, &there_last);
         if (error == -ENOENT || (error == 0 && there_first > last))
             break;
         if (error)

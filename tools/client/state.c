@@ -4,6 +4,8 @@
 #include <sodium.h>
 #include <stdlib.h>
 
+#include "tools/client/e2e/lock.h"
+
 #define LAYOUT_VERSION 1
 
 /* Offsets of the identity's record. */
@@ -30,7 +32,20 @@ int state_note(struct state *state, int error) {
     return error;
 }
 
-static int check_version(struct state *state) {
+static void read_lock(struct state *state, bool *ret_is_locked, uint8_t ret_locked[LOCK_BYTES]) {
+    struct key key = key_of(KEY_LOCK);
+    struct disk_view value;
+    if (state_get(state, &key, &value) != 0)
+        return;
+    if (value.bytes != LOCK_BYTES) {
+        state_damaged(state);
+        return;
+    }
+    *ret_is_locked = true;
+    memcpy(ret_locked, value.at, LOCK_BYTES);
+}
+
+static int check_version(struct state *state, bool *ret_is_locked, uint8_t ret_locked[LOCK_BYTES]) {
     struct key key = key_of(KEY_VERSION);
     struct disk_view value;
     uint8_t version[4];
@@ -40,34 +55,53 @@ static int check_version(struct state *state) {
     error = state_get(state, &key, &value);
     if (error == 0) {
         uint32_t found = value.bytes == sizeof(version) ? bytes_get32(value.at) : 0;
+        read_lock(state, ret_is_locked, ret_locked);
+        error = state->error;
         state_end(state);
-        if (found == 0)
-            return -EUCLEAN;
-        return found > LAYOUT_VERSION ? -EPROTO : 0;
+        return found == 0 ? -EUCLEAN : found > LAYOUT_VERSION ? -EPROTO : error;
     }
     bytes_put32(version, LAYOUT_VERSION);
     state_put(state, &key, version, sizeof(version));
     return state_commit(state);
 }
 
+/* Not in a transaction: a second or so, and others may want to write. */
+static int unlock(struct state *state, const uint8_t locked[LOCK_BYTES], const char *passphrase) {
+    uint8_t key[PRIMITIVE_KEY_BYTES];
+    int error = passphrase ? lock_open(passphrase, locked, LOCK_BYTES, key) : -ENOKEY;
+    if (error)
+        return error;
+    vault_set_key(state->vault, key);
+    primitive_wipe(key, sizeof(key));
+    return 0;
+}
+
 int state_open(const char *folder, struct state **ret_state) {
+    return state_open_with(folder, NULL, ret_state);
+}
+
+int state_open_with(const char *folder, const char *passphrase, struct state **ret_state) {
+    uint8_t locked[LOCK_BYTES];
+    bool is_locked = false;
     struct state *state = calloc(1, sizeof(*state));
     if (!state)
         return -ENOMEM;
     int error = -ENOMEM;
     state->value = malloc(STATE_VALUE_BYTES_MAX);
     if (state->value)
-        error = disk_open(folder, STATE_BYTES_MAX, &state->disk);
+        error = vault_open(folder, STATE_BYTES_MAX, &state->vault);
     if (error)
         goto err_after_alloc;
-    error = check_version(state);
+    error = check_version(state, &is_locked, locked);
+    if (!error && is_locked)
+        error = unlock(state, locked, passphrase);
     if (error)
-        goto err_after_disk;
+        goto err_after_vault;
     *ret_state = state;
     return 0;
 
-err_after_disk:
-    disk_close(state->disk);
+err_after_vault:
+    vault_close(state->vault);
 err_after_alloc:
     free(state->value);
     free(state);
@@ -75,17 +109,21 @@ err_after_alloc:
 }
 
 void state_close(struct state *state) {
-    disk_close(state->disk);
+    vault_close(state->vault);
     free(state->value);
     free(state);
 }
 
+bool state_is_locked(const struct state *state) {
+    return vault_has_key(state->vault);
+}
+
 uint64_t state_version(const struct state *state) {
-    return disk_version(state->disk);
+    return vault_version(state->vault);
 }
 
 static int begin(struct state *state, bool write) {
-    int error = disk_begin(state->disk, write);
+    int error = vault_begin(state->vault, write);
     if (error)
         return error;
     state->error = 0;
@@ -105,29 +143,29 @@ int state_commit(struct state *state) {
     must(state->is_writing);
     state->is_writing = false;
     if (!state->error)
-        return disk_commit(state->disk);
-    disk_abort(state->disk);
+        return vault_commit(state->vault);
+    vault_abort(state->vault);
     return state->error;
 }
 
 void state_end(struct state *state) {
     state->is_writing = false;
-    disk_abort(state->disk);
+    vault_abort(state->vault);
 }
 
 /* --- records -------------------------------------------------------------------------------------------- */
 
 int state_get(struct state *state, const struct key *key, struct disk_view *ret_value) {
-    return state_note(state, disk_get(state->disk, key_view(key), ret_value));
+    return state_note(state, vault_get(state->vault, key_view(key), ret_value));
 }
 
 int state_put(struct state *state, const struct key *key, const void *value, size_t bytes) {
-    return state_note(state,
-                      disk_put(state->disk, key_view(key), (struct disk_view){.at = value, .bytes = bytes}));
+    return state_note(
+        state, vault_put(state->vault, key_view(key), (struct disk_view){.at = value, .bytes = bytes}));
 }
 
 int state_delete(struct state *state, const struct key *key) {
-    return state_note(state, disk_delete(state->disk, key_view(key)));
+    return state_note(state, vault_delete(state->vault, key_view(key)));
 }
 
 static int same_start(const struct key *key, size_t same, struct disk_view found) {
@@ -136,14 +174,22 @@ static int same_start(const struct key *key, size_t same, struct disk_view found
 
 int state_seek(struct state *state, const struct key *key, size_t same, struct disk_view *ret_key,
                struct disk_view *ret_value) {
-    int error = state_note(state, disk_seek(state->disk, key_view(key), ret_key, ret_value));
+    int error = state_note(state, vault_seek(state->vault, key_view(key), ret_key, ret_value));
     return error ? error : same_start(key, same, *ret_key);
 }
 
 int state_seek_before(struct state *state, const struct key *key, size_t same, struct disk_view *ret_key,
                       struct disk_view *ret_value) {
-    int error = state_note(state, disk_seek_before(state->disk, key_view(key), ret_key, ret_value));
+    int error = state_note(state, vault_seek_before(state->vault, key_view(key), ret_key, ret_value));
     return error ? error : same_start(key, same, *ret_key);
+}
+
+uint64_t state_mark(const struct state *state) {
+    return vault_mark(state->vault);
+}
+
+void state_release(struct state *state, uint64_t mark) {
+    vault_release(state->vault, mark);
 }
 
 static struct key counter_key(char letter) {

@@ -19,24 +19,29 @@
 
 #include "core/frame.h"
 #include "core/noise.h"
-#include "tools/client/disk.h"
 #include "tools/client/key.h"
 #include "tools/client/uri.h"
+#include "tools/client/vault.h"
 
 #define STATE_BYTES_MAX                                                                                      \
     (UINT64_C(4) << 30) /* of the file; at the limit sending and receiving stop with -ENOSPC */
 #define STATE_VALUE_BYTES_MAX (FRAME_BYTES_MAX + 64)
 
 struct state {
-    struct disk *disk;
+    struct vault *vault;
     int error; /* the first of this transaction */
     bool is_writing;
     uint8_t *value; /* STATE_VALUE_BYTES_MAX, where values are put together */
 };
 
-/* Opens the state in this folder, which exists. -EPROTO: a newer version of tern wrote it. */
+/* Opens the state in this folder, which exists. -EPROTO: a newer version of tern wrote it; -ENOKEY: it is
+ * locked (relock.h). */
 int state_open(const char *folder, struct state **ret_state);
+/* A locked one, too; passphrase: NULL, or what opens it where it is locked. lock_open's errors besides:
+ * -EKEYREJECTED where it is another. */
+int state_open_with(const char *folder, const char *passphrase, struct state **ret_state);
 void state_close(struct state *state);
+bool state_is_locked(const struct state *state);   /* what is in it is sealed */
 uint64_t state_version(const struct state *state); /* as disk_version */
 
 int state_begin(struct state *state); /* to write */
@@ -60,6 +65,10 @@ int state_seek(struct state *state, const struct key *key, size_t same, struct d
 /* The last record below `key`, in the same way. */
 int state_seek_before(struct state *state, const struct key *key, size_t same, struct disk_view *ret_key,
                       struct disk_view *ret_value);
+/* For who reads without an end in one transaction: the views got since the mark are not looked at any
+ * more. */
+uint64_t state_mark(const struct state *state);
+void state_release(struct state *state, uint64_t mark);
 /* A counter of this file; 0 where it was never set. */
 uint64_t state_counter(struct state *state, char letter);
 void state_set_counter(struct state *state, char letter, uint64_t value);

@@ -25,12 +25,12 @@ static struct key set_of(enum key_kind kind, const struct message_id *id) {
 
 static void add(struct state *state, enum key_kind kind, const struct message_id *id, uint64_t last) {
     struct key set = set_of(kind, id);
-    state_note(state, ranges_add(state->disk, key_view(&set), id->number, last));
+    state_note(state, ranges_add(state->vault, key_view(&set), id->number, last));
 }
 
 static void take_out(struct state *state, enum key_kind kind, const struct message_id *id, uint64_t last) {
     struct key set = set_of(kind, id);
-    state_note(state, ranges_remove(state->disk, key_view(&set), id->number, last));
+    state_note(state, ranges_remove(state->vault, key_view(&set), id->number, last));
 }
 
 /* The first number taken of a key is kept with the highest: what is below it was never here. */
@@ -296,7 +296,7 @@ int state_inbox_read_all(struct state *state, uint64_t from, uint64_t *ret_count
 int state_inbox_read(struct state *state, const struct message_id *id) {
     struct key unread = set_of(KEY_UNREAD, id);
     uint64_t count = 0;
-    state_note(state, ranges_count(state->disk, key_view(&unread), id->number, id->number, &count));
+    state_note(state, ranges_count(state->vault, key_view(&unread), id->number, id->number, &count));
     if (count) {
         take_out(state, KEY_UNREAD, id, id->number);
         add(state, KEY_READ, id, id->number);

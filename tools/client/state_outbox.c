@@ -195,16 +195,16 @@ static const uint8_t bits[] = {RECEIPT_SENT, RECEIPT_DELIVERED, RECEIPT_READ, RE
 
 static void take_out(struct state *state, uint64_t to, uint8_t bit, uint64_t first, uint64_t last) {
     struct key set = tick_set(to, bit);
-    state_note(state, ranges_remove(state->disk, key_view(&set), first, last));
+    state_note(state, ranges_remove(state->vault, key_view(&set), first, last));
 }
 
 static void add_ticks(struct state *state, uint64_t to, uint8_t bit, uint64_t first, uint64_t last) {
     struct key set = tick_set(to, bit), refused = tick_set(to, REFUSED);
     uint64_t from = first, there_first, there_last;
-    state_note(state, ranges_add(state->disk, key_view(&set), first, last));
+    state_note(state, ranges_add(state->vault, key_view(&set), first, last));
     while (!state->error && from <= last &&
-           state_note(state, ranges_next(state->disk, key_view(&refused), from, &there_first, &there_last)) ==
-               0 &&
+           state_note(state,
+                      ranges_next(state->vault, key_view(&refused), from, &there_first, &there_last)) == 0 &&
            there_first <= last) {
         take_out(state, to, bit, there_first, there_last < last ? there_last : last);
         if (there_last == UINT64_MAX)
@@ -244,7 +244,7 @@ int state_outbox_refused(struct state *state, uint64_t to, uint64_t number, uint
     state_put(state, &key, value, sizeof(value));
     for (size_t i = 0; i < BITS; i++)
         take_out(state, to, bits[i], number, number);
-    state_note(state, ranges_add(state->disk, key_view(&set), number, number));
+    state_note(state, ranges_add(state->vault, key_view(&set), number, number));
     *ret_left = leave(state, to, number, number, below);
     return state->error;
 }
@@ -255,7 +255,7 @@ static uint64_t count_common(struct state *state, const struct key *sets, size_t
     uint64_t common = 0, from = first, there_first, there_last;
     while (from <= last) {
         int error =
-            state_note(state, ranges_next(state->disk, key_view(sets), from, &there_first, &there_last));
+            state_note(state, ranges_next(state->vault, key_view(sets), from, &there_first, &there_last));
         if (error || there_first > last)
             break;
         there_last = there_last < last ? there_last : last;

@@ -40,7 +40,8 @@ static int add(struct conversation *conversation, struct entry entry, const uint
 
 static int look_at_inbox(struct conversation *conversation, struct state *state) {
     struct received message;
-    while (state_inbox_next(state, conversation->inbox_seen + 1, &message) == 0) {
+    uint64_t mark = state_mark(state);
+    for (; state_inbox_next(state, conversation->inbox_seen + 1, &message) == 0; state_release(state, mark)) {
         conversation->inbox_seen = message.position;
         bool is_received =
             message.id.from == conversation->account && message.id.to == conversation->own_account;

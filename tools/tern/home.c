@@ -10,6 +10,7 @@
 
 #include "core/reason.h"
 #include "tools/client/state_request.h"
+#include "tools/tern/passphrase.h"
 
 volatile sig_atomic_t home_stopped;
 
@@ -19,7 +20,7 @@ static void on_signal(int number) {
 }
 
 /* Without SA_RESTART: a wait ends. A second signal ends the process as it always would. */
-static void catch_signals(void) {
+void home_catch_signals(void) {
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESETHAND};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
@@ -30,7 +31,7 @@ static void on_away(void *context, const char *sentence) {
     fprintf(stderr, "tern: %s; trying again\n", sentence);
 }
 
-static bool find_folder(const struct options *options, char path[PATH_MAX]) {
+int home_folder(const struct options *options, char path[PATH_MAX]) {
     const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
     int bytes = -1;
     if (options->home)
@@ -39,37 +40,60 @@ static bool find_folder(const struct options *options, char path[PATH_MAX]) {
         bytes = snprintf(path, PATH_MAX, "%s/tern", data);
     else if (home && *home == '/')
         bytes = snprintf(path, PATH_MAX, "%s/.local/share/tern", home);
-    return bytes > 0 && bytes < PATH_MAX;
+    if (bytes > 0 && bytes < PATH_MAX)
+        return EXIT_DONE;
+    fprintf(stderr, "tern: there is no home folder: say which with --home DIR\n");
+    return EXIT_USAGE;
 }
 
-static int open_failed(const char *path, int error) {
+int home_open_failed(const char *path, int error) {
     if (error == -ENOENT) {
         fprintf(stderr, "tern: %s is not linked: `tern --home %s link URI` does that\n", path, path);
         return EXIT_NOT_LINKED;
     }
     if (error == -EPROTO)
         fprintf(stderr, "tern: %s was written by a newer version of tern\n", path);
+    else if (error == -EPERM)
+        fprintf(stderr,
+                "tern: others than you may read or write %s/data.mdb, which has this device's keys: "
+                "where nobody did, `chmod 600` it; else link a new device\n",
+                path);
+    else if (passphrase_problem(error))
+        fprintf(stderr, "tern: %s: %s\n", path, passphrase_problem(error));
     else
         fprintf(stderr, "tern: can not open %s: %s\n", path, strerror(-error));
     return EXIT_FAILED;
 }
 
+/* Asks for the passphrase where one is needed. */
+static int open_client(const struct options *options, const char *path, bool link,
+                       struct client **ret_client) {
+    struct passphrase passphrase = {0};
+    int error = client_open(path, link, ret_client);
+    if (error == -ENOKEY) {
+        int status = passphrase_get(options->passphrase_file, path, &passphrase);
+        if (status != EXIT_DONE)
+            return status;
+        error = client_open_with(path, link, passphrase.text, ret_client);
+        primitive_wipe(&passphrase, sizeof(passphrase));
+    }
+    return error ? home_open_failed(path, error) : EXIT_DONE;
+}
+
 int home_open(const struct options *options, bool link, struct client **ret_client) {
     char path[PATH_MAX];
-    if (!find_folder(options, path)) {
-        fprintf(stderr, "tern: there is no home folder: say which with --home DIR\n");
-        return EXIT_USAGE;
-    }
     struct client *client;
-    int error = client_open(path, link, &client);
-    if (error)
-        return open_failed(path, error);
+    int status = home_folder(options, path);
+    home_catch_signals();
+    if (status == EXIT_DONE)
+        status = open_client(options, path, link, &client);
+    if (status != EXIT_DONE)
+        return status;
     client_set_stop(client, &home_stopped);
     client_set_on_away(client, on_away, NULL);
-    catch_signals();
     if (!link) {
         struct identity identity = {0};
-        error = state_look(client_state(client));
+        int error = state_look(client_state(client));
         if (!error) {
             error = state_identity(client_state(client), &identity);
             state_end(client_state(client));
@@ -79,7 +103,7 @@ int home_open(const struct options *options, bool link, struct client **ret_clie
             error = -ENOENT;
         if (error) {
             client_close(client);
-            return open_failed(path, error);
+            return home_open_failed(path, error);
         }
     }
     *ret_client = client;

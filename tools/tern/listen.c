@@ -238,7 +238,9 @@ static int take_to_file(void *context, struct state *state) {
     uint64_t listened = state_inbox_listened(state), upto = listened, taken = 0;
     struct received message;
     int error = 0;
-    while (!error && taken < listener->left && state_inbox_next(state, upto + 1, &message) == 0) {
+    uint64_t mark = state_mark(state);
+    for (; !error && taken < listener->left && state_inbox_next(state, upto + 1, &message) == 0;
+         state_release(state, mark)) {
         upto = message.position;
         if (message.id.to != listener->own_account)
             continue;

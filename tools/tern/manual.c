@@ -104,6 +104,9 @@ void manual_print(FILE *out) {
         print_text(out, exits[i].text);
     }
     fprintf(out, ".SH FILES\n.TP\n.I data.mdb\n");
-    print_text(out, "in the home folder: everything the device knows. It must not be copied and used twice.");
+    print_text(
+        out,
+        "in the home folder: everything the device knows. It must not be copied and used twice. `tern lock` "
+        "seals it.");
     fprintf(out, ".SH SEE ALSO\n.BR ternd (8),\n.BR ternctl (1)\n");
 }

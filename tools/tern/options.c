@@ -9,6 +9,7 @@
 #include "tools/tern/chat.h"
 #include "tools/tern/link.h"
 #include "tools/tern/listen.h"
+#include "tools/tern/lock.h"
 #include "tools/tern/manual.h"
 #include "tools/tern/read.h"
 #include "tools/tern/send.h"
@@ -25,6 +26,8 @@ enum option_key {
     OPTION_WAIT,
     OPTION_LAST,
     OPTION_MANUAL,
+    OPTION_PASSPHRASE_FILE,
+    OPTION_NEW_PASSPHRASE_FILE,
 };
 
 #define SECONDS_MAX 1000000000
@@ -34,6 +37,8 @@ enum option_key {
 const struct argp_option options_home[] = {
     {"home", OPTION_HOME, "DIR", 0,
      "home folder of the device (default: $XDG_DATA_HOME/tern, or ~/.local/share/tern)", -1},
+    {"passphrase-file", OPTION_PASSPHRASE_FILE, "FILE", 0,
+     "the passphrase of a locked home folder is the first line of FILE (default: typed on the terminal)", -1},
     {0},
 };
 
@@ -77,6 +82,12 @@ static const struct argp_option status_options[] = {
     {0},
 };
 
+static const struct argp_option lock_options[] = {
+    {"new-passphrase-file", OPTION_NEW_PASSPHRASE_FILE, "FILE", 0,
+     "the passphrase to lock with is the first line of FILE (default: typed on the terminal, twice)", 0},
+    {0},
+};
+
 static const struct argp_option no_options[] = {{0}};
 
 const struct command options_commands[] = {
@@ -109,6 +120,14 @@ const struct command options_commands[] = {
      status_options, status_run},
     {"block", "NAME", 1, 1, "let the switch refuse messages from NAME", "", ask_options, read_block_run},
     {"unblock", "NAME", 1, 1, "take messages from NAME again", "", ask_options, read_unblock_run},
+    {"lock", "", 0, 0, "seal what is in the home folder with a passphrase",
+     "From then on every command on this home folder wants the passphrase, and takes a second for it. "
+     "Whoever copies the folder's files reads no message and no key of it, only names and accounts, how "
+     "many messages there were, and when the files changed. A folder that is locked already gets another "
+     "passphrase. On one that is not, --passphrase-file does what --new-passphrase-file does. No other "
+     "command may run on the home meanwhile. A passphrase that is forgotten can not be found out.",
+     lock_options, lock_run},
+    {"unlock", "", 0, 0, "take the lock off again", "", no_options, lock_unlock_run},
 };
 const unsigned options_command_count = sizeof(options_commands) / sizeof(options_commands[0]);
 
@@ -153,6 +172,12 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
     switch (key) {
     case OPTION_HOME:
         options->home = value;
+        return 0;
+    case OPTION_PASSPHRASE_FILE:
+        options->passphrase_file = value;
+        return 0;
+    case OPTION_NEW_PASSPHRASE_FILE:
+        options->new_passphrase_file = value;
         return 0;
     case OPTION_JSON:
         options->json = true;

@@ -28,6 +28,8 @@ struct options {
     bool json;
     bool offline;
     const char *output;
+    const char *passphrase_file;
+    const char *new_passphrase_file;
     uint64_t count;     /* 0: no limit */
     int64_t seconds_ms; /* -1: no limit */
     int64_t timeout_ms; /* -1: not given */

@@ -115,6 +115,8 @@ static void print_plain(struct client *client, const struct identity *identity, 
         printf("connected by another tern of this home\n");
     else if (*client_problem(client))
         printf("away      %s\n", client_problem(client));
+    if (state_is_locked(state))
+        printf("locked    with a passphrase\n");
     printf("outbox    %" PRIu64 " without a sent tick\n", state_outbox_count(state));
     print_unread(state);
     print_sent(state, last);
@@ -157,6 +159,7 @@ static void print_json(struct client *client, const struct identity *identity, u
     cJSON_AddStringToObject(object, "host", identity->host);
     cJSON_AddNumberToObject(object, "port", identity->port);
     cJSON_AddBoolToObject(object, "connected", client_is_connected(client) || client_is_elsewhere(client));
+    cJSON_AddBoolToObject(object, "locked", state_is_locked(state));
     if (*client_problem(client))
         cJSON_AddStringToObject(object, "problem", client_problem(client));
     cJSON_AddNumberToObject(object, "outbox", (double)state_outbox_count(state));

@@ -1,6 +1,5 @@
 /* tools/client/e2e/lock.h: a key locked with a passphrase: Argon2id (RFC 9106) makes a key of the passphrase,
- * which seals the key that the state's secrets are sealed with. Another passphrase means locking that key
- * anew, nothing else.
+ * which seals the key that the state is sealed with.
  *
  * As bytes: u16 version (1), u16 zero, u32 passes, u64 memory bytes, salt, nonce, sealed key. All before the
  * sealed key is its associated data.
