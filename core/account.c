@@ -139,7 +139,7 @@ bool account_is_over(const struct account *account) {
         if (account->devices[i] && (account->devices[i]->session || !device_is_over(account->devices[i])))
             return false;
     }
-    return account->gates.count == 0;
+    return account->gates.by_id.count == 0;
 }
 
 /* Revoked devices are kept, to be told so when they come back, until their slot is needed. Messages hold

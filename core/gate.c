@@ -7,47 +7,26 @@
 #include "core/receipt.h"
 #include "core/switch.h"
 
-#define SLOTS_MIN 8
 #define CLOSED_MAX 1024 /* per account; the oldest is given up */
 #define HELD_MAX 128    /* receipts at a gate, from which on marks find no room */
 
 /* --- the table ------------------------------------------------------------------------------------------ */
 
-static struct gate **slot_of(const struct gates *gates, const struct message_id *id) {
-    uint64_t hash =
-        account_hash(id->number ^ account_hash(id->to ^ account_hash(id->epoch + id->from_device)));
-    return &gates->slots[hash & (gates->capacity - 1)];
+static uint64_t hash_of(const struct message_id *id) {
+    return account_hash(id->number ^ account_hash(id->to ^ account_hash(id->epoch + id->from_device)));
+}
+
+static struct gate *gate_at(struct hash_link *link) {
+    return link ? (struct gate *)(void *)((char *)link - offsetof(struct gate, by_id)) : NULL;
 }
 
 static struct gate *find(const struct gates *gates, const struct message_id *id) {
-    if (!gates->count)
+    if (!gates->by_id.count)
         return NULL;
-    struct gate *gate = *slot_of(gates, id);
+    struct gate *gate = gate_at(hash_find(&gates->by_id, hash_of(id)));
     while (gate && (gate->id.number != id->number || !message_id_same_key(&gate->id, id)))
-        gate = gate->slot_next;
+        gate = gate_at(hash_next(&gate->by_id));
     return gate;
-}
-
-static void slot_enter(const struct gates *gates, struct gate *gate) {
-    struct gate **slot = slot_of(gates, &gate->id);
-    gate->slot_next = *slot;
-    *slot = gate;
-}
-
-/* Room for one more. Where there is no memory, a table that is there grows fuller. */
-static int make_room(struct gates *gates) {
-    if (gates->count < gates->capacity)
-        return 0;
-    uint32_t capacity = gates->capacity ? gates->capacity * 2 : SLOTS_MIN;
-    struct gate **slots = calloc(capacity, sizeof(struct gate *));
-    if (!slots)
-        return gates->capacity ? 0 : -ENOMEM;
-    free(gates->slots);
-    gates->slots = slots;
-    gates->capacity = capacity;
-    for (struct gate *gate = gates->oldest; gate; gate = gate->newer)
-        slot_enter(gates, gate);
-    return 0;
 }
 
 static void link_after(struct gates *gates, struct gate *older, struct gate *gate) {
@@ -81,32 +60,23 @@ static void unlink_closed(struct gates *gates, struct gate *gate) {
 }
 
 static void gate_free(struct gates *gates, struct gate *gate) {
-    struct gate **slot = slot_of(gates, &gate->id);
-    while (*slot != gate)
-        slot = &(*slot)->slot_next;
-    *slot = gate->slot_next;
+    hash_remove(&gates->by_id, &gate->by_id);
     if (gate->closed)
         unlink_closed(gates, gate);
     else
         unlink_gate(gates, gate);
-    gates->count--;
     while (gate->held) {
         struct held *held = gate->held;
         gate->held = held->next;
         free(held);
     }
     free(gate);
-    if (gates->count == 0 && gates->capacity > SLOTS_MIN) { /* what a burst needed is not kept */
-        free(gates->slots);
-        gates->slots = NULL;
-        gates->capacity = 0;
-    }
 }
 
 void gates_fini(struct gates *gates) {
     while (gates->oldest)
         gate_free(gates, gates->oldest);
-    free(gates->slots);
+    hash_fini(&gates->by_id);
     *gates = (struct gates){0};
 }
 
@@ -125,15 +95,13 @@ int gate_add(struct gates *gates, const struct message_id *id, uint32_t *ret_att
         return 0;
     }
     gate = calloc(1, sizeof(*gate));
-    if (!gate || make_room(gates) < 0) {
+    if (!gate || hash_add(&gates->by_id, &gate->by_id, hash_of(id)) < 0) {
         free(gate);
         return -ENOMEM;
     }
     gate->id = *id;
     gate->copies = 1;
     link_after(gates, gates->newest, gate);
-    gates->count++;
-    slot_enter(gates, gate);
     *ret_attempt = 0;
     return 0;
 }
@@ -183,7 +151,7 @@ void gate_open(struct shard *shard, const struct message_id *id, uint32_t attemp
  * numbers mostly fall. */
 struct gate *gates_within(const struct gates *gates, const struct message_id *id, uint64_t last) {
     struct gate *lowest = NULL;
-    if (gates->count && last - id->number < gates->count) {
+    if (last - id->number < gates->by_id.count) {
         struct message_id at = *id;
         for (uint64_t left = last - id->number + 1; left > 0; left--) {
             at.number = id->number + left - 1;

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/hash.h"
 #include "core/msg.h"
 
 struct account;
@@ -18,8 +19,8 @@ struct shard;
 
 struct gate {
     struct gate *older, *newer;
-    struct gate *slot_next; /* another one with this place in the table */
-    struct gate *found;     /* the next higher one, as gates_within found it */
+    struct gate *found; /* the next higher one, as gates_within found it */
+    struct hash_link by_id;
     struct message_id id;
     uint32_t copies;  /* own-copy messages that are not all safe yet */
     uint32_t attempt; /* rises each time the message comes again: what became of older copies says nothing */
@@ -36,9 +37,7 @@ struct gate {
 struct gates {
     struct gate *oldest, *newest;
     struct gate *last_closed; /* they lie before the others */
-    struct gate **slots;
-    uint32_t capacity; /* a power of two, or 0 */
-    uint32_t count;
+    struct hash_table by_id;
     uint32_t closed_count;
 };
 

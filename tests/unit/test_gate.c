@@ -79,7 +79,7 @@ Test(gate, receipt_waits_until_every_copy_is_safe, .init = make, .fini = fini) {
     cr_assert_str_eq(told(), "");
     open_gate(1, false);
     cr_assert_str_eq(told(), "1-1:1");
-    cr_assert_eq(anna->gates.count, 0);
+    cr_assert_eq(anna->gates.by_id.count, 0);
 }
 
 Test(gate, range_is_held_where_a_gate_stands_and_goes_on_elsewhere, .init = make, .fini = fini) {
