@@ -261,16 +261,11 @@ void outbox_fetch_done(struct shard *shard, struct request *request) {
     free(request);
 }
 
-static bool is_failed(const struct outbox *outbox, uint64_t seq, uint8_t type) {
+static bool is_failed(const struct shard *shard, const struct device *device, uint64_t seq, uint8_t type) {
+    const struct outbox *outbox = &device->outbox;
     if (type == FRAME_MESSAGE && seq >= outbox->purge_from && seq < outbox->purge_before)
         return true;
-    if (!outbox->failed_count)
-        return false;
-    for (const struct outbox_item *item = outbox->unsettled; item; item = item->next) {
-        if (item->seq == seq)
-            return true;
-    }
-    return false;
+    return outbox->failed_count && outbox_unsettled_at(shard, device, seq);
 }
 
 /* One queue entry below `limit`, straight from the map. Returns its bytes, 0 when it was skipped or does not
@@ -303,7 +298,7 @@ static int drain_one(struct shard *shard, struct device *device, uint64_t limit,
     error = port_store_read_check(shard, device->account->number);
     if (error)
         return error;
-    bool failed = is_failed(outbox, view.seq, view.frame[2]);
+    bool failed = is_failed(shard, device, view.seq, view.frame[2]);
     if (!failed && (error = outbox_expire(shard, device, &view)) < 0)
         return error;
     if (failed || error) {
@@ -425,7 +420,7 @@ static void ack_receipt(struct shard *shard, struct device *device, struct outbo
     item->receipt = NULL;
     if (item->flags & ITEM_PUTTING) { /* nobody settles a receipt: its copy goes as soon as it is written */
         item->flags |= ITEM_ACKED | ITEM_SETTLED;
-        outbox_unsettle(&device->outbox, item);
+        outbox_unsettle(shard, item);
     } else {
         if (item->seq) {
             outbox_count_bytes(&device->outbox, item, false);
@@ -447,7 +442,7 @@ static void ack_message(struct shard *shard, struct device *device, struct outbo
     item->since_ms = shard->now_ms;
     if (item->flags & ITEM_PUTTING) {
         item->flags |= silent ? ITEM_ACKED | ITEM_SETTLED : ITEM_ACKED;
-        outbox_unsettle(&device->outbox, item);
+        outbox_unsettle(shard, item);
         message_discharge(shard, message, device, how);
         return;
     }
@@ -464,7 +459,7 @@ static void ack_message(struct shard *shard, struct device *device, struct outbo
         return;
     }
     item->flags |= ITEM_ACKED;
-    outbox_unsettle(&device->outbox, item);
+    outbox_unsettle(shard, item);
     receipt_emit(shard, &id, id.number, RECEIPT_DELIVERED, device->number);
 }
 

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/hash.h"
 #include "core/msg.h"
 #include "core/reason.h"
 
@@ -50,6 +51,7 @@ struct outbox_item {
     uint8_t flags;
     uint8_t type;                       /* FRAME_MESSAGE or FRAME_RECEIPT */
     uint8_t frame[FRAME_RECEIPT_BYTES]; /* a receipt's bytes while a put is out */
+    struct hash_link by_id, by_seq;     /* of the unsettled; by_id: of messages that are not ITEM_SETTLED */
 };
 
 struct outbox {
@@ -140,8 +142,11 @@ void outbox_item_free(struct shard *shard, struct outbox_item *item);
 void outbox_append(struct outbox *outbox, struct outbox_item *item);
 void outbox_unlink(struct outbox *outbox, struct outbox_item *item);
 void outbox_unsend(struct outbox *outbox, struct outbox_item *item);
-void outbox_unsettle(struct outbox *outbox, struct outbox_item *item);
-void outbox_unsettled_unlink(struct outbox *outbox, struct outbox_item *item);
+/* An item that is in no other list becomes the last of its device's unsettled ones; and leaves them. */
+void outbox_unsettle(struct shard *shard, struct outbox_item *item);
+void outbox_unsettled_unlink(struct shard *shard, struct outbox_item *item);
+/* The unsettled item with this number in the device's queue; NULL: there is none. */
+struct outbox_item *outbox_unsettled_at(const struct shard *shard, const struct device *device, uint64_t seq);
 void outbox_age_append(struct shard *shard, struct outbox_item *item);
 void outbox_age_unlink(struct shard *shard, struct outbox_item *item);
 void outbox_delete(struct shard *shard, uint64_t account, uint16_t device, uint64_t first, uint64_t last);

@@ -10,14 +10,10 @@
     1000 /* a device linked so shortly before may not have been known here when the message came */
 #define FORGET_MS 60000 /* how long the sender's side has to settle what was acknowledged and has expired */
 
-static bool failed_already(const struct outbox *outbox, uint64_t seq) {
-    if (seq >= outbox->purge_from && seq < outbox->purge_before)
-        return true;
-    for (const struct outbox_item *item = outbox->unsettled_tail; item; item = item->prev) {
-        if (item->seq == seq)
-            return true;
-    }
-    return false;
+static bool failed_already(const struct shard *shard, const struct device *device, uint64_t seq) {
+    const struct outbox *outbox = &device->outbox;
+    return (seq >= outbox->purge_from && seq < outbox->purge_before) ||
+           outbox_unsettled_at(shard, device, seq);
 }
 
 /* Was a device that is still there a target of this message, too? Then that one delivers it, or fails it. */
@@ -56,7 +52,7 @@ static void fail_entry(struct shard *shard, struct device *device, const struct 
     item->bytes = entry->frame_bytes;
     item->type = FRAME_MESSAGE;
     item->flags = ITEM_STORED | ITEM_ACKED | ITEM_FAILED;
-    outbox_unsettle(&device->outbox, item);
+    outbox_unsettle(shard, item);
     device->outbox.failed_count++;
     stats_add(shard->stats->messages_expired, 1);
     receipt_emit(shard, &entry->id, entry->id.number, RECEIPT_FAILED, device->number);
@@ -66,12 +62,10 @@ static void fail_entry(struct shard *shard, struct device *device, const struct 
  * message. */
 static void forget_acked(struct shard *shard, struct device *device, uint64_t seq) {
     struct outbox *outbox = &device->outbox;
-    struct outbox_item *item = outbox->unsettled;
-    while (item && item->seq != seq)
-        item = item->next;
+    struct outbox_item *item = outbox_unsettled_at(shard, device, seq);
     if (!item || (item->flags & (ITEM_PUTTING | ITEM_FAILED)) || shard->now_ms - item->since_ms < FORGET_MS)
         return;
-    outbox_unsettled_unlink(outbox, item);
+    outbox_unsettled_unlink(shard, item);
     outbox_count_bytes(outbox, item, false);
     outbox_item_free(shard, item);
     outbox_delete(shard, device->account->number, device->number, seq, seq);
@@ -87,7 +81,7 @@ void outbox_failed(struct shard *shard, struct device *device, const struct queu
         bool in_memory = outbox->unsent && outbox->unsent->seq && outbox->unsent->seq <= seq;
         if (seq < outbox->drain_next)
             forget_acked(shard, device, seq);
-        else if (!in_memory && !failed_already(outbox, seq))
+        else if (!in_memory && !failed_already(shard, device, seq))
             fail_entry(shard, device, &entries[i]);
     }
 }

@@ -24,7 +24,10 @@ int shard_create(const struct shard_setup *setup, struct shard **ret_shard) {
     shard->check_s = calloc(shard->session_limit, sizeof(*shard->check_s));
     shard->refused = calloc(REFUSED_MAX, sizeof(*shard->refused));
     shard->keys_asked = calloc(KEYS_ASKED_MAX, sizeof(*shard->keys_asked));
-    if (!shard->sessions || !shard->check_s || !shard->refused || !shard->keys_asked) {
+    if (!shard->sessions || !shard->check_s || !shard->refused || !shard->keys_asked ||
+        hash_reserve(&shard->unsettled_by_id) < 0 || hash_reserve(&shard->unsettled_by_seq) < 0) {
+        hash_fini(&shard->unsettled_by_id);
+        hash_fini(&shard->unsettled_by_seq);
         free(shard->sessions);
         free(shard->check_s);
         free(shard->refused);
@@ -44,6 +47,7 @@ int shard_create(const struct shard_setup *setup, struct shard **ret_shard) {
     shard->turn = HANDSHAKE_TURNS; /* there was none lately */
     shard->work_others = WORK_OTHERS_MAX;
     timer_wheel_init(&shard->waiting_tokens, 0);
+    port_entropy(&shard->hash_key, sizeof(shard->hash_key));
     shard->utc_ms = setup->epoch_ms;
     memcpy(shard->secret, setup->server_secret, NOISE_KEY_BYTES);
     noise_public_key(shard->secret, shard->public_key);
@@ -102,6 +106,8 @@ void shard_destroy(struct shard *shard) {
                 free_outbox(&account->devices[j]->outbox);
         }
     }
+    hash_fini(&shard->unsettled_by_id);
+    hash_fini(&shard->unsettled_by_seq);
     account_table_fini(&shard->accounts);
     while (shard->message_free) {
         struct message *message = shard->message_free;

@@ -1,4 +1,4 @@
-/* The part of the outbox that deals with the store: puts, what becomes of them, deletes. */
+/* The part of the outbox that deals with the store: puts, and what becomes of them. */
 #include <errno.h>
 #include <string.h>
 
@@ -129,20 +129,6 @@ void outbox_spill(struct shard *shard, struct device *device) {
 
 /* --- what became of a put ------------------------------------------------------------------------------- */
 
-void outbox_unsettle(struct outbox *outbox, struct outbox_item *item) {
-    item->next = NULL;
-    item->prev = outbox->unsettled_tail;
-    *(item->prev ? &item->prev->next : &outbox->unsettled) = item;
-    outbox->unsettled_tail = item;
-    outbox->unsettled_count++;
-}
-
-void outbox_unsettled_unlink(struct outbox *outbox, struct outbox_item *item) {
-    *(item->prev ? &item->prev->next : &outbox->unsettled) = item->next;
-    *(item->next ? &item->next->prev : &outbox->unsettled_tail) = item->prev;
-    outbox->unsettled_count--;
-}
-
 static void put_orphaned(struct shard *shard, const struct note *note, struct outbox_item *item) {
     if (note->status == 0)
         outbox_delete(shard, note->put.account, note->device, note->put.seq, note->put.seq);
@@ -162,7 +148,7 @@ static void put_acked(struct shard *shard, struct device *device, struct outbox_
         outbox_delete(shard, device->account->number, device->number, item->seq, item->seq);
     if (!committed || settled) {
         outbox_count_bytes(&device->outbox, item, false);
-        outbox_unsettled_unlink(&device->outbox, item);
+        outbox_unsettled_unlink(shard, item);
         outbox_item_free(shard, item);
     }
     if (message)
@@ -324,59 +310,6 @@ void outbox_put_done(struct shard *shard, const struct note *note) {
         put_committed(shard, device, item);
     if (outbox->putting == 0 && outbox->failed_from)
         rewind_queue(shard, device);
-}
-
-/* --- settled -------------------------------------------------------------------------------------------- */
-
-/* Entries are deleted in runs: one note for neighbours in the queue. */
-struct run {
-    uint64_t first, last;
-};
-
-static void run_add(struct shard *shard, const struct device *device, struct run *run, uint64_t seq) {
-    if (run->first && seq == run->last + 1) {
-        run->last = seq;
-        return;
-    }
-    if (run->first)
-        outbox_delete(shard, device->account->number, device->number, run->first, run->last);
-    *run = (struct run){seq, seq};
-}
-
-/* What came twice is there twice, and was told twice: each word settles one copy of each number. Items lie in
- * the order of their acknowledgement, so those of a short range are found soon, and the rest is not looked
- * at. */
-void outbox_settled(struct shard *shard, struct device *device, const struct message_id *id, uint64_t last) {
-    struct outbox *outbox = &device->outbox;
-    struct run run = {0};
-    bool is_short = last - id->number < 64;
-    uint64_t missing = is_short ? UINT64_MAX >> (63 - (last - id->number)) : UINT64_MAX;
-    struct outbox_item *next;
-    for (struct outbox_item *item = outbox->unsettled; item && missing; item = next) {
-        next = item->next;
-        if (item->type != FRAME_MESSAGE || item->id.number < id->number || item->id.number > last ||
-            !message_id_same_key(&item->id, id) || (item->flags & ITEM_SETTLED))
-            continue;
-        uint64_t bit = is_short ? UINT64_C(1) << (item->id.number - id->number) : 0;
-        if (is_short && !(missing & bit))
-            continue;
-        missing &= ~bit;
-        if (item->flags & ITEM_PUTTING) {
-            item->flags |= ITEM_SETTLED;
-            continue;
-        }
-        if (item->flags & ITEM_FAILED)
-            outbox->failed_count--;
-        outbox_unsettled_unlink(outbox, item);
-        outbox_count_bytes(outbox, item, false);
-        run_add(shard, device, &run, item->seq);
-        outbox_item_free(shard, item);
-    }
-    if (run.first)
-        outbox_delete(shard, device->account->number, device->number, run.first, run.last);
-    outbox_purge_go_on(shard, device);
-    if (device->session && outbox_has_output(shard, device)) /* the drain may have waited for this */
-        port_output_ready(shard, device->session->conn);
 }
 
 /* --- age ------------------------------------------------------------------------------------------------ */

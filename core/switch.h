@@ -10,6 +10,7 @@
 #include "core/account.h"
 #include "core/config.h"
 #include "core/defer.h"
+#include "core/hash.h"
 #include "core/keys.h"
 #include "core/lane.h"
 #include "core/msg.h"
@@ -82,7 +83,9 @@ struct shard {
     struct outbox_item *item_free;
     struct outbox_item *age_head, *age_tail; /* items without seq, oldest first */
     struct outbox_item *hold_cursor;         /* first of them whose buffer was not looked at for hold_ms */
-    struct note receipt_open;                /* NOTE_RECEIPT that may still grow; kind 0: none */
+    struct hash_table unsettled_by_id, unsettled_by_seq;
+    uint64_t hash_key;        /* [init] random: nobody outside chooses what collides */
+    struct note receipt_open; /* NOTE_RECEIPT that may still grow; kind 0: none */
     struct defer defer;
 
     uint32_t put_generation[STORES_MAX];
