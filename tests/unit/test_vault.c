@@ -61,7 +61,7 @@ static uint64_t sum(struct vault *vault, size_t *ret_count) {
         at.used = 0;
         key_add(&at, key.at, key.bytes);
         key_add(&at, "", 1);
-        if (key.at[0] == KEY_LOCK)
+        if (key.bytes == 1 && key.at[0] == KEY_LOCK)
             continue;
         for (size_t i = 0; i < key.bytes; i++)
             hash = (hash ^ key.at[i]) * 1099511628211u;

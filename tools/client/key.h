@@ -23,7 +23,6 @@ enum key_kind {
     KEY_IDENTITY = 'I',
     KEY_HELD = 'J',     /* addressed account -> why messages to it are refused for now */
     KEY_HIGHEST = 'K',  /* key of messages -> the highest number taken, the first */
-    KEY_LOCK = 'L',     /* the key that the others are sealed with, locked with a passphrase */
     KEY_INBOX = 'M',    /* position -> a received message */
     KEY_NAME = 'N',     /* name -> account */
     KEY_OUTBOX = 'O',   /* addressed account, number -> a message without its sent tick */
@@ -35,6 +34,7 @@ enum key_kind {
     KEY_VERSION = 'V',
     KEY_REASON = 'X', /* addressed account, number -> why it was refused for good */
     KEY_HANDED = 'e', /* UTC, s -> the highest one-time pre-key that was handed out by then */
+    KEY_LOCK = 'l',   /* the key that the others are sealed with, locked with a passphrase */
     KEY_SEED = 's',   /* whose -> the secret that an identity or account key is made of */
 };
 

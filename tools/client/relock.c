@@ -37,7 +37,7 @@ static int copy(struct vault *from, struct remake *to) {
             error = -EUCLEAN;
             break;
         }
-        if (key.at[0] != KEY_LOCK)
+        if (key.bytes != 1 || key.at[0] != KEY_LOCK)
             error = remake_put(to, key, value);
         if (error)
             break;
