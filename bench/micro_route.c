@@ -214,8 +214,8 @@ static void begin(void) {
     memset(&route, 0, sizeof(route));
     route.now_ms = 1000;
     for (uint32_t i = 0; i < BUFS; i++)
-        route.bufs[i] =
-            (struct buf){.data = route.bytes[i], .capacity = RECORD_BYTES, .kind = BUF_RING, .id = i};
+        route.bufs[i] = (struct buf){
+            .data = route.bytes[i], .capacity = RECORD_BYTES, .kind = BUF_RING, .id = (uint16_t)i};
     config_defaults(&route.config);
     route.config.connections_max = 2;
     must(lanes_create(PARTIES, LANE_SLOTS, &route.lanes) == 0);

@@ -43,10 +43,11 @@ static void write_nonce(const struct noise_cipher_state *state, uint64_t number,
 /* AES round keys are made for each record, in less time than it takes to fetch them from memory where there
  * are many connections: kept, they would be most of what an idle one takes. */
 static void aes_seal(const uint8_t key[NOISE_KEY_BYTES], const uint8_t nonce[NONCE_BYTES],
-                     const uint8_t *data, size_t data_bytes, uint8_t *text, size_t text_bytes) {
+                     const uint8_t *data, size_t data_bytes, const uint8_t *text, size_t text_bytes,
+                     uint8_t *out) {
     crypto_aead_aes256gcm_state aes;
     crypto_aead_aes256gcm_beforenm(&aes, key);
-    crypto_aead_aes256gcm_encrypt_detached_afternm(text, text + text_bytes, NULL, text, text_bytes, data,
+    crypto_aead_aes256gcm_encrypt_detached_afternm(out, out + text_bytes, NULL, text, text_bytes, data,
                                                    data_bytes, NULL, nonce, &aes);
     sodium_memzero(&aes, sizeof(aes));
 }
@@ -62,15 +63,20 @@ static int aes_open(const uint8_t key[NOISE_KEY_BYTES], const uint8_t nonce[NONC
 }
 
 /* Detached, so that sealing in place needs no room but the tag's. */
-void noise_cipher_encrypt(const struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
-                          size_t data_bytes, uint8_t *text, size_t text_bytes) {
+static void encrypt(const struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
+                    size_t data_bytes, const uint8_t *text, size_t text_bytes, uint8_t *out) {
     uint8_t nonce[NONCE_BYTES];
     write_nonce(state, number, nonce);
     if (state->cipher == NOISE_AESGCM)
-        aes_seal(state->key, nonce, data, data_bytes, text, text_bytes);
+        aes_seal(state->key, nonce, data, data_bytes, text, text_bytes, out);
     else
-        crypto_aead_chacha20poly1305_ietf_encrypt_detached(text, text + text_bytes, NULL, text, text_bytes,
+        crypto_aead_chacha20poly1305_ietf_encrypt_detached(out, out + text_bytes, NULL, text, text_bytes,
                                                            data, data_bytes, NULL, nonce, state->key);
+}
+
+void noise_cipher_encrypt(const struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
+                          size_t data_bytes, uint8_t *text, size_t text_bytes) {
+    encrypt(state, number, data, data_bytes, text, text_bytes, text);
 }
 
 int noise_cipher_decrypt(const struct noise_cipher_state *state, uint64_t number, const uint8_t *data,
@@ -90,10 +96,18 @@ int noise_cipher_decrypt(const struct noise_cipher_state *state, uint64_t number
 }
 
 size_t noise_seal(struct noise_cipher_state *state, uint8_t *text, size_t text_bytes) {
-    if (state->cipher == NOISE_PLAIN)
+    return noise_seal_from(state, text, text, text_bytes);
+}
+
+size_t noise_seal_from(struct noise_cipher_state *state, uint8_t *out, const uint8_t *text,
+                       size_t text_bytes) {
+    if (state->cipher == NOISE_PLAIN) {
+        if (out != text)
+            memcpy(out, text, text_bytes);
         return text_bytes;
+    }
     must(state->nonce != UINT64_MAX); /* section 5.1: reserved */
-    noise_cipher_encrypt(state, state->nonce++, NULL, 0, text, text_bytes);
+    encrypt(state, state->nonce++, NULL, 0, text, text_bytes, out);
     return text_bytes + NOISE_TAG_BYTES;
 }
 

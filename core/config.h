@@ -79,7 +79,7 @@
     N(keys_account_max, 2000, 1, 1000000, R, "times an account may ask for keys in keys_window_s")           \
     N(keys_target_max, 30, 1, 1000000, R, "times of these, for the keys of one account")                     \
     N(buffers, 2048, 8, 32768, I, "receive buffers of a shard (a power of two)")                             \
-    N(buffer_bytes, 16384, 1024, 65536, I, "bytes of a receive buffer")                                      \
+    N(buffer_bytes, 17408, 1024, 65536, I, "bytes of a receive buffer; the largest record should fit")       \
     N(lane_slots, 8192, 16, 1048576, I, "slots of a lane between two threads (a power of two)")              \
     N(ring_entries, 4096, 8, 32768, I, "submission entries of a ring")                                       \
     N(ring_completions, 32768, 64, 65536, I, "completion entries of a ring")                                 \

@@ -25,7 +25,8 @@ struct buf {
     uint32_t refs;
     uint16_t owner; /* shard */
     uint16_t kind;
-    uint32_t id; /* index in the ring's pool */
+    uint16_t id;             /* index in the ring's pool */
+    uint16_t headroom_bytes; /* in front of data; they are the buffer's, too */
 };
 
 /* One accepted message on its way to the devices of one account. [the shard that holds it] */

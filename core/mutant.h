@@ -28,6 +28,7 @@
     X(lane_overtaken, "a note goes into a lane while the outlet keeps older ones")                           \
     X(window_ignored, "a device is sent more than its window")                                               \
     X(buffer_kept, "a receive buffer does not come home when its message is copied out")                     \
+    X(neighbours_written, "what goes out beside a message is written over what others hold of its buffer")   \
     X(delete_forgotten, "a delete that the store could not commit is not tried again")                       \
     X(doorbell_missed, "a shard goes to sleep without looking at its lanes once more")
 

@@ -91,6 +91,9 @@ int noise_cipher_decrypt(const struct noise_cipher_state *state, uint64_t number
 /* Seals bytes in place: text has room for text_bytes + 16. Returns the sealed bytes. Without associated
  * data. */
 size_t noise_seal(struct noise_cipher_state *state, uint8_t *text, size_t text_bytes);
+/* The same of a text that lies elsewhere, and stays as it is: out has the room. */
+size_t noise_seal_from(struct noise_cipher_state *state, uint8_t *out, const uint8_t *text,
+                       size_t text_bytes);
 /* Opens in place. 0; -EBADMSG: it does not authenticate (the nonce stays). */
 int noise_open(struct noise_cipher_state *state, uint8_t *sealed, size_t sealed_bytes,
                size_t *ret_text_bytes);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/gather.h"
 #include "core/must.h"
 #include "core/mutant.h"
 #include "core/switch.h"
@@ -328,12 +329,13 @@ static int drain_one(struct shard *shard, struct device *device, uint64_t limit,
     return (int)view.frame_bytes;
 }
 
-static size_t write_item(struct outbox_item *item, uint8_t *space) {
-    if (item->type == FRAME_RECEIPT)
-        return item->seq ? (memcpy(space, item->frame, FRAME_RECEIPT_BYTES), (size_t)FRAME_RECEIPT_BYTES)
-                         : receipt_frame(item->receipt, space);
-    memcpy(space, item->message->frame, item->bytes);
-    return item->bytes;
+static void write_item(const struct outbox_item *item, struct gather *gather) {
+    if (item->type == FRAME_MESSAGE)
+        gather_message(gather, item->message);
+    else if (item->seq)
+        gather_write(gather, item->frame, FRAME_RECEIPT_BYTES);
+    else
+        gather->used += receipt_frame(item->receipt, gather_end(gather));
 }
 
 static bool window_open(const struct shard *shard, const struct outbox *outbox) {
@@ -365,21 +367,17 @@ bool outbox_has_output(const struct shard *shard, const struct device *device) {
     return next == NEXT_MEMORY || (next == NEXT_DISK && !outbox->fetching);
 }
 
-size_t outbox_fill(struct shard *shard, struct device *device, uint8_t *space, size_t space_bytes,
-                   size_t *ret_needed) {
+size_t outbox_fill(struct shard *shard, struct device *device, struct gather *gather) {
     struct outbox *outbox = &device->outbox;
-    size_t used = 0;
+    size_t before = gather->used;
     size_t needed = 0;
     for (enum next next; !needed && (next = next_item(shard, outbox)) != NEXT_NONE;) {
         struct outbox_item *item = outbox->unsent;
         if (next == NEXT_MEMORY) {
             must(item);
-            if (item->bytes > space_bytes - used) {
-                needed = item->bytes;
-                break;
-            }
-            used += write_item(item, space + used);
-            stats_add(shard->stats->payload_copies, item->type == FRAME_MESSAGE);
+            if (item->bytes > gather_room(gather))
+                return item->bytes;
+            write_item(item, gather);
             mark_sent(shard, outbox, item);
             continue;
         }
@@ -390,17 +388,17 @@ size_t outbox_fill(struct shard *shard, struct device *device, uint8_t *space, s
             break;
         }
         limit = limit < outbox->fetched_to ? limit : outbox->fetched_to;
-        int bytes = drain_one(shard, device, limit, space + used, space_bytes - used, &needed);
+        int bytes = drain_one(shard, device, limit, gather_end(gather), gather_room(gather), &needed);
         if (bytes == -EAGAIN)
             break;
         if (bytes < 0) {
+            gather_cut(gather, before);
             session_close(device->session, bytes == -ENOMEM ? CLOSE_OVERLOAD : CLOSE_STORE_FAILED);
             return 0;
         }
-        used += (size_t)bytes;
+        gather->used += (size_t)bytes;
     }
-    *ret_needed = used ? 0 : needed;
-    return used;
+    return needed;
 }
 
 /* --- acknowledged --------------------------------------------------------------------------------------- */

@@ -21,6 +21,7 @@
 #include "core/reason.h"
 
 struct device;
+struct gather;
 struct shard;
 struct receipt;
 struct store_view;
@@ -98,10 +99,9 @@ void outbox_push_receipt(struct shard *shard, struct device *device, struct rece
  * about no more. */
 bool outbox_has_room_for_receipts(const struct shard *shard, const struct device *device);
 
-/* Appends as many frames as fit and the window allows; returns their bytes. *ret_needed: bytes the next one
- * takes where it did not fit and nothing else was written, else 0. */
-size_t outbox_fill(struct shard *shard, struct device *device, uint8_t *space, size_t space_bytes,
-                   size_t *ret_needed);
+/* Appends as many frames as fit and the window allows. Returns the bytes that the next one takes where it did
+ * not fit, else 0. */
+size_t outbox_fill(struct shard *shard, struct device *device, struct gather *gather);
 bool outbox_has_output(const struct shard *shard, const struct device *device);
 
 /* The oldest `count` sent items are acknowledged. -EPROTO: there are not so many. */

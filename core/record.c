@@ -13,7 +13,12 @@ static void count_record(struct noise_cipher_state *state) {
 }
 
 size_t record_seal(struct noise_cipher_state *state, uint8_t *space, size_t frames_bytes) {
-    size_t sealed_bytes = noise_seal(state, space + RECORD_LENGTH_BYTES, frames_bytes);
+    return record_seal_from(state, space, space + RECORD_LENGTH_BYTES, frames_bytes);
+}
+
+size_t record_seal_from(struct noise_cipher_state *state, uint8_t *space, const uint8_t *frames,
+                        size_t frames_bytes) {
+    size_t sealed_bytes = noise_seal_from(state, space + RECORD_LENGTH_BYTES, frames, frames_bytes);
     count_record(state);
     bytes_put16(space, (uint16_t)sealed_bytes);
     return RECORD_LENGTH_BYTES + sealed_bytes;

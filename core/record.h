@@ -19,6 +19,9 @@
 size_t record_overhead_bytes(const struct noise_cipher_state *state);
 /* Seals the frames at space + RECORD_LENGTH_BYTES in place; returns the bytes of the record, from space. */
 size_t record_seal(struct noise_cipher_state *state, uint8_t *space, size_t frames_bytes);
+/* The same of frames that lie elsewhere, and stay as they are. */
+size_t record_seal_from(struct noise_cipher_state *state, uint8_t *space, const uint8_t *frames,
+                        size_t frames_bytes);
 /* Bytes that follow a record's length field. */
 size_t record_sealed_bytes(const uint8_t length[RECORD_LENGTH_BYTES]);
 /* Opens what follows the length, in place: the frames begin where sealed does. 0; -EBADMSG. */

@@ -344,6 +344,7 @@ int route_accept(struct session *session, const struct frame *frame, struct buf 
         }
     }
     stats_add(shard->stats->messages_accepted, 1);
+    stats_add(shard->stats->payload_copies, buf->kind == BUF_HEAP); /* where it was joined, or had to wait */
     struct note note = {.kind = NOTE_MESSAGE, .message = message};
     switch_post(shard, target, &note);
     return 0;

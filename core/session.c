@@ -5,6 +5,7 @@
 
 #include "core/bytes.h"
 #include "core/crash.h"
+#include "core/gather.h"
 #include "core/record.h"
 #include "core/switch.h"
 
@@ -218,33 +219,31 @@ size_t session_output(struct session *session, uint8_t *space, size_t space_byte
     if (!records_flow(session))
         return 0;
     size_t overhead_bytes = record_overhead_bytes(&session->send);
-    size_t room = space_bytes > overhead_bytes ? space_bytes - overhead_bytes : 0;
-    if (room > FRAME_BYTES_MAX)
-        room = FRAME_BYTES_MAX;
-    uint8_t *frames = space + RECORD_LENGTH_BYTES;
-    size_t used = 0;
+    struct gather gather;
+    gather_begin(&gather, space, space_bytes, overhead_bytes);
     if (session->control_bytes) {
-        used += take_control(session, frames, room);
-        if (!used)
+        gather.used += take_control(session, gather_end(&gather), gather_room(&gather));
+        if (!gather.used)
             *ret_needed = FRAME_HEADER_BYTES + (size_t)bytes_get16(session->control) + overhead_bytes;
     }
     if (session->state == SESSION_OPEN && !session->control_bytes) {
-        if (session->stock_due && room - used >= FRAME_SMALL_BYTES_MAX)
-            used += keys_write_stock(session, frames + used);
+        if (session->stock_due && gather_room(&gather) >= FRAME_SMALL_BYTES_MAX)
+            gather.used += keys_write_stock(session, gather_end(&gather));
         if (session->confirm_count)
-            used += take_confirms(session, frames + used, room - used);
-        size_t needed = 0;
-        used += outbox_fill(session->shard, session->device, frames + used, room - used, &needed);
-        if (!used && needed)
+            gather.used += take_confirms(session, gather_end(&gather), gather_room(&gather));
+        size_t needed = outbox_fill(session->shard, session->device, &gather);
+        if (!gather.used && needed)
             *ret_needed = needed + overhead_bytes;
-        else if (!used && session->stock_due)
+        else if (!gather.used && session->stock_due)
             *ret_needed = FRAME_SMALL_BYTES_MAX + overhead_bytes;
     }
-    if (!used)
+    if (!gather.used)
         return 0;
     *ret_needed = 0;
     stats_add(session->shard->stats->records_sealed, 1);
-    return record_seal(&session->send, space, used);
+    size_t bytes = gather_seal(&gather, &session->send, session->shard->index);
+    stats_add(session->shard->stats->payload_copies, gather.copied);
+    return bytes;
 }
 
 /* --- time ----------------------------------------------------------------------------------------------- */

@@ -7,6 +7,10 @@
 #include "core/must.h"
 #include "io/ring_liburing.h"
 
+/* For the small frames that go out with a message, see core/gather.h: a few receipts and confirmations. It
+ * also keeps buffers of a power of two from meeting in the same few places of a cache. */
+#define HEADROOM_BYTES 256
+
 struct bufring {
     struct io_uring *uring;
     struct io_uring_buf_ring *entries;
@@ -14,7 +18,7 @@ struct bufring {
     uint8_t *memory;
     size_t memory_bytes;
     struct buf *bufs;
-    uint32_t count, bytes;
+    uint32_t count, bytes; /* of each, without the headroom */
     uint32_t free_count;
     uint32_t returned; /* given back, not published */
     uint16_t group;
@@ -35,7 +39,7 @@ int bufring_create(struct ring *ring, uint16_t group, uint32_t count, uint32_t b
     bufring->count = count;
     bufring->bytes = bytes;
     bufring->entries_bytes = count * sizeof(struct io_uring_buf);
-    bufring->memory_bytes = (size_t)count * bytes;
+    bufring->memory_bytes = (size_t)count * (HEADROOM_BYTES + bytes);
     bufring->entries = map(bufring->entries_bytes);
     bufring->memory = map(bufring->memory_bytes);
     bufring->bufs = calloc(count, sizeof(*bufring->bufs));
@@ -52,11 +56,13 @@ int bufring_create(struct ring *ring, uint16_t group, uint32_t count, uint32_t b
         goto err;
     io_uring_buf_ring_init(bufring->entries);
     for (uint32_t i = 0; i < count; i++) {
-        bufring->bufs[i] = (struct buf){.data = bufring->memory + (size_t)i * bytes,
-                                        .capacity = bytes,
-                                        .owner = owner,
-                                        .kind = BUF_RING,
-                                        .id = i};
+        bufring->bufs[i] =
+            (struct buf){.data = bufring->memory + (size_t)i * (HEADROOM_BYTES + bytes) + HEADROOM_BYTES,
+                         .capacity = bytes,
+                         .owner = owner,
+                         .kind = BUF_RING,
+                         .id = (uint16_t)i,
+                         .headroom_bytes = HEADROOM_BYTES};
         bufring_give_back(bufring, &bufring->bufs[i]);
     }
     bufring_publish(bufring);

@@ -13,6 +13,7 @@
 #define WAITING_MAX 16 /* connections that wait to be accepted */
 #define OUTPUT_BYTES 70000
 #define CHUNKS_MAX 64 /* received from one connection in a turn */
+#define AROUND_BYTES 256
 #define GRACE_MS 1000 /* for what a closing connection has left to say */
 
 struct link links[NETWORK_LINKS_MAX];
@@ -233,13 +234,16 @@ static void receive(uint32_t shard, struct link *link) {
     size_t count = pipe->count < house.config.buffer_bytes ? pipe->count : house.config.buffer_bytes;
     if (!sim.plan.calm && sim_chance(300))
         count = 1 + sim_below(count);
-    struct buf *buf = malloc(sizeof(*buf) + count);
+    /* Some have room around what came, as those of the ring have, and some have none. */
+    size_t around = count % 2 ? AROUND_BYTES : 0;
+    struct buf *buf = malloc(sizeof(*buf) + count + 2 * around);
     must(buf);
-    *buf = (struct buf){.data = (uint8_t *)(buf + 1),
-                        .capacity = (uint32_t)count,
+    *buf = (struct buf){.data = (uint8_t *)(buf + 1) + around,
+                        .capacity = (uint32_t)(count + around),
                         .refs = 1,
                         .owner = (uint16_t)shard,
-                        .kind = BUF_RING};
+                        .kind = BUF_RING,
+                        .headroom_bytes = (uint16_t)around};
     memcpy(buf->data, pipe->bytes + pipe->start, count);
     pipe_take(pipe, count);
     lent[shard]++;

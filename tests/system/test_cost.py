@@ -14,9 +14,9 @@ LIMITS = [
     ("w1.enters_per_message", 0.5),
     ("w8.enters_per_message", 0.05),
     ("w64.enters_per_message", 0.05),
-    ("w1.payload_copies_per_message", 2.5),
-    ("w8.payload_copies_per_message", 2.5),
-    ("w64.payload_copies_per_message", 2.5),
+    ("w1.payload_copies_per_message", 0.25),
+    ("w8.payload_copies_per_message", 0.25),
+    ("w64.payload_copies_per_message", 1.25),
 ]
 CONNECTIONS = 2000
 BYTES_PER_CONNECTION = 2500  # in user space; 1,780 when this was written

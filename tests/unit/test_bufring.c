@@ -82,6 +82,11 @@ Test(bufring, lent_buffers_keep_their_bytes_until_they_come_back) {
             cr_expect_eq(bufring_free_count(rig.bufring), BUFFERS - 1 - j);
         }
         for (uint32_t j = 0; j < BUFFERS; j++) {
+            cr_expect_gt(bufs[j]->headroom_bytes, 0);
+            memset(bufs[j]->data - bufs[j]->headroom_bytes, 0xee, bufs[j]->headroom_bytes);
+            memset(bufs[j]->data + 100, 0xee, bufs[j]->capacity - 100);
+        }
+        for (uint32_t j = 0; j < BUFFERS; j++) {
             cr_expect_eq(bufs[j]->data[0], j);
             cr_expect_eq(bufs[j]->data[99], j);
             give_back(&rig, bufs[j]);
