@@ -23,19 +23,27 @@ enum key_kind {
     KEY_IDENTITY = 'I',
     KEY_HELD = 'J',     /* addressed account -> why messages to it are refused for now */
     KEY_HIGHEST = 'K',  /* key of messages -> the highest number taken, the first */
+    KEY_CONTACT = 'L',  /* account -> what is believed about it */
     KEY_INBOX = 'M',    /* position -> a received message */
     KEY_NAME = 'N',     /* name -> account */
     KEY_OUTBOX = 'O',   /* addressed account, number -> a message without its sent tick */
     KEY_POSITION = 'P', /* a letter -> a counter of this file */
     KEY_REQUEST = 'Q',  /* what the switch is asked */
     KEY_READ = 'R',     /* as KEY_DELIVERED: read, not confirmed */
+    KEY_SEALED = 'S',   /* as KEY_OUTBOX -> its sealed form */
     KEY_TICKS = 'T',    /* addressed account, bit, first -> last */
     KEY_UNREAD = 'U',   /* as KEY_DELIVERED: received, not read */
     KEY_VERSION = 'V',
-    KEY_REASON = 'X', /* addressed account, number -> why it was refused for good */
-    KEY_HANDED = 'e', /* UTC, s -> the highest one-time pre-key that was handed out by then */
-    KEY_LOCK = 'l',   /* the key that the others are sealed with, locked with a passphrase */
-    KEY_SEED = 's',   /* whose -> the secret that an identity or account key is made of */
+    KEY_WAITING = 'W',  /* account, device, position -> a received message that could not be opened yet */
+    KEY_REASON = 'X',   /* addressed account, number -> why it was refused for good */
+    KEY_HEALING = 'Y',  /* account, device -> when a new channel was wanted, and whether it is begun */
+    KEY_CHANNELS = 'Z', /* account, device -> the channels with it, secret */
+    KEY_HANDED = 'e',   /* UTC, s -> the highest one-time pre-key that was handed out by then */
+    KEY_LOCK = 'l',     /* the key that the others are sealed with, locked with a passphrase */
+    KEY_SHARE = 'r',    /* as KEY_DELIVERED: read, the own other devices were not told */
+    KEY_SEED = 's',     /* whose -> the secret that an identity or account key is made of */
+    KEY_TROUBLE = 't',  /* enum opening_trouble -> how often */
+    KEY_UNOPENED = 'u', /* as KEY_DELIVERED: did not open */
 };
 
 struct key {

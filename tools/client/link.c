@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <sodium.h>
 
+#include "tools/client/contacts.h"
 #include "tools/client/state_keys.h"
 
 static bool is_same_account(const struct identity *identity, const struct uri *uri) {
@@ -12,12 +13,24 @@ static bool is_same_account(const struct identity *identity, const struct uri *u
 
 /* The epoch tells the numbers of this state from those of any earlier one of the same device. Keys of another
  * account, with which linking was tried before, are no keys of this one. */
-static void make_identity(struct state *state, struct identity *identity) {
+static void make_identity(struct state *state, uint64_t account, struct identity *identity) {
     *identity = (struct identity){.payload_bytes_max = FRAME_PAYLOAD_BYTES_MAX};
     randombytes_buf(identity->secret, sizeof(identity->secret));
     while (identity->epoch == 0)
         randombytes_buf(&identity->epoch, sizeof(identity->epoch));
     state_keys_drop(state);
+    contacts_forget(state, account);
+}
+
+/* The first device of an account makes its account key. */
+static void make_keys(struct state *state, uint64_t account) {
+    struct identity_keys keys;
+    state_keys_make(state);
+    state_keys_make_account(state);
+    if (state_keys_account(state, &keys) != 0)
+        return; /* the transaction has failed */
+    contacts_pin(state, account, keys.public_key);
+    identity_keys_fini(&keys);
 }
 
 int link_prepare(struct state *state, const struct uri *uri) {
@@ -32,7 +45,7 @@ int link_prepare(struct state *state, const struct uri *uri) {
         return is_same_account(&identity, uri) ? 1 : -EEXIST;
     }
     if (error == -ENOENT || (error == 0 && !is_same_account(&identity, uri))) {
-        make_identity(state, &identity);
+        make_identity(state, uri->account, &identity);
         error = 0;
     }
     if (error) {
@@ -47,7 +60,6 @@ int link_prepare(struct state *state, const struct uri *uri) {
     memcpy(identity.name, uri->name, sizeof(identity.name));
     state_set_identity(state, &identity);
     sodium_memzero(&identity, sizeof(identity));
-    state_keys_make(state);
-    state_keys_make_account(state);
+    make_keys(state, uri->account);
     return state_commit(state);
 }

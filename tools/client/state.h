@@ -25,7 +25,7 @@
 
 #define STATE_BYTES_MAX                                                                                      \
     (UINT64_C(4) << 30) /* of the file; at the limit sending and receiving stop with -ENOSPC */
-#define STATE_VALUE_BYTES_MAX (FRAME_BYTES_MAX + 64)
+#define STATE_VALUE_BYTES_MAX (FRAME_BYTES_MAX + 8192) /* channels are the largest record */
 
 struct state {
     struct vault *vault;

@@ -22,7 +22,8 @@
 
 /* Makes the identity key where there is none yet: what is there stays. */
 int state_keys_make(struct state *state);
-/* Makes an account key, too, where there is none: for the first device of an account. */
+/* Makes an account key, too, where there is none: for the first device of an account. It is not believed
+ * before contacts_pin. */
 int state_keys_make_account(struct state *state);
 int state_keys_identity(struct state *state, struct identity_keys *ret_keys); /* -ENOENT: none was made */
 int state_keys_account(struct state *state, struct identity_keys *ret_keys); /* -ENOENT: not on this device */
