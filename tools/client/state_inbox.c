@@ -8,7 +8,9 @@
 #define NEWEST_LETTER 'n'
 #define LISTENED_LETTER 'l'
 #define RECEIVED_BYTES 48 /* of a record before its payload */
-#define SET_BYTES 19      /* kind, sending account, device, epoch */
+#define FLAG_SEALED 1     /* of a record */
+#define FLAG_NOTICE 2
+#define SET_BYTES 19 /* kind, sending account, device, epoch */
 #define FILE_BYTES (17 + INBOX_FILE_TAIL_BYTES)
 
 /* --- taking --------------------------------------------------------------------------------------------- */
@@ -81,7 +83,7 @@ static struct key position_key(enum key_kind kind, uint64_t position) {
     return key;
 }
 
-static void put_message(struct state *state, const struct frame_message *message) {
+static int put_record(struct state *state, const struct received *message) {
     uint64_t position = state_inbox_newest(state) + 1;
     struct key key = position_key(KEY_INBOX, position);
     uint8_t *at = state->value;
@@ -92,31 +94,74 @@ static void put_message(struct state *state, const struct frame_message *message
     bytes_put64(at + 32, message->accepted_ms);
     bytes_put16(at + 40, message->id.from_device);
     bytes_put16(at + 42, message->content_type);
-    bytes_put32(at + 44, 0);
+    bytes_put32(at + 44, (message->is_sealed ? FLAG_SEALED : 0) | (message->is_notice ? FLAG_NOTICE : 0));
     if (message->payload_bytes)
         memcpy(at + RECEIVED_BYTES, message->payload, message->payload_bytes);
     state_put(state, &key, at, RECEIVED_BYTES + message->payload_bytes);
     state_set_counter(state, NEWEST_LETTER, position);
+    return state->error;
 }
 
-int state_inbox_take(struct state *state, const struct frame_message *message, uint64_t own_account,
-                     enum inbox_take *ret_take) {
-    const struct message_id *id = &message->id;
+static bool has(struct state *state, enum key_kind kind, const struct message_id *id) {
+    struct key set = set_of(kind, id);
+    uint64_t count = 0;
+    state_note(state, ranges_count(state->vault, key_view(&set), id->number, id->number, &count));
+    return count > 0;
+}
+
+int state_inbox_judge(struct state *state, const struct message_id *id, uint64_t own_account,
+                      enum inbox_take *ret_take) {
     struct taken taken;
     bool is_mine = id->to == own_account;
     bool is_fresh = raise_highest(state, id, &taken);
-    bool is_passed = !is_fresh && id->number < taken.first;
+    bool is_passed = !is_fresh && (id->number < taken.first || (is_mine && has(state, KEY_UNOPENED, id)));
     if (is_mine &&
         !is_passed) /* of a duplicate, too: it is acknowledged again, and that may get lost again */
         add(state, KEY_DELIVERED, id, id->number);
-    if (is_fresh && is_mine)
-        add(state, KEY_UNREAD, id, id->number);
-    if (is_fresh)
-        put_message(state, message);
     if (state->error)
         return state->error;
     *ret_take = is_fresh ? INBOX_FRESH : is_passed ? INBOX_PASSED : INBOX_DUPLICATE;
     return 0;
+}
+
+int state_inbox_put(struct state *state, const struct received *message, uint64_t own_account) {
+    if (message->id.to == own_account)
+        add(state, KEY_UNREAD, &message->id, message->id.number);
+    return put_record(state, message);
+}
+
+int state_inbox_take(struct state *state, const struct frame_message *message, uint64_t own_account,
+                     enum inbox_take *ret_take) {
+    struct received received = {
+        .id = message->id,
+        .accepted_ms = message->accepted_ms,
+        .content_type = message->content_type,
+        .payload = message->payload,
+        .payload_bytes = message->payload_bytes,
+    };
+    enum inbox_take take;
+    int error = state_inbox_judge(state, &message->id, own_account, &take);
+    if (!error && take == INBOX_FRESH)
+        error = state_inbox_put(state, &received, own_account);
+    if (!error)
+        *ret_take = take;
+    return error;
+}
+
+int state_inbox_unopened(struct state *state, const struct message_id *id) {
+    take_out(state, KEY_DELIVERED, id, id->number);
+    add(state, KEY_UNOPENED, id, id->number);
+    return state->error;
+}
+
+int state_inbox_notice(struct state *state, uint64_t account, uint16_t device, const char *sentence) {
+    struct received notice = {
+        .id = {.from = account, .from_device = device},
+        .is_notice = true,
+        .payload = (const uint8_t *)sentence,
+        .payload_bytes = (uint32_t)strlen(sentence),
+    };
+    return put_record(state, &notice);
 }
 
 /* --- showing -------------------------------------------------------------------------------------------- */
@@ -137,6 +182,8 @@ int state_inbox_next(struct state *state, uint64_t position, struct received *re
                .number = bytes_get64(value.at + 24),
                .from_device = bytes_get16(value.at + 40)},
         .accepted_ms = bytes_get64(value.at + 32),
+        .is_sealed = bytes_get32(value.at + 44) & FLAG_SEALED,
+        .is_notice = bytes_get32(value.at + 44) & FLAG_NOTICE,
         .content_type = bytes_get16(value.at + 42),
         .payload = value.at + RECEIVED_BYTES,
         .payload_bytes = (uint32_t)(value.bytes - RECEIVED_BYTES),
@@ -276,13 +323,18 @@ int state_inbox_unread_account(struct state *state, uint64_t from, uint64_t *ret
     return error;
 }
 
+static void read_range(struct state *state, const struct frame_range *range) {
+    take_out(state, KEY_UNREAD, &range->id, range->last);
+    add(state, KEY_READ, &range->id, range->last);
+    add(state, KEY_SHARE, &range->id, range->last);
+}
+
 int state_inbox_read_all(struct state *state, uint64_t from, uint64_t *ret_count) {
     struct message_id at = {0};
     struct frame_range range;
     uint64_t count = 0;
     while (next_range(state, KEY_UNREAD, from, &at, &range) == 0) {
-        take_out(state, KEY_UNREAD, &range.id, range.last);
-        add(state, KEY_READ, &range.id, range.last);
+        read_range(state, &range);
         if (state->error)
             return state->error;
         count += range.last - range.id.number + 1;
@@ -294,13 +346,9 @@ int state_inbox_read_all(struct state *state, uint64_t from, uint64_t *ret_count
 }
 
 int state_inbox_read(struct state *state, const struct message_id *id) {
-    struct key unread = set_of(KEY_UNREAD, id);
-    uint64_t count = 0;
-    state_note(state, ranges_count(state->vault, key_view(&unread), id->number, id->number, &count));
-    if (count) {
-        take_out(state, KEY_UNREAD, id, id->number);
-        add(state, KEY_READ, id, id->number);
-    }
+    struct frame_range range = {.id = *id, .last = id->number};
+    if (has(state, KEY_UNREAD, id))
+        read_range(state, &range);
     return state->error;
 }
 
@@ -314,5 +362,19 @@ int state_inbox_confirm(struct state *state, const struct frame_range *range, ui
         take_out(state, KEY_DELIVERED, &range->id, range->last);
     if (flags & RECEIPT_READ)
         take_out(state, KEY_READ, &range->id, range->last);
+    return state->error;
+}
+
+int state_inbox_unshared(struct state *state, const struct message_id *at, struct frame_range *ret_range) {
+    return next_range(state, KEY_SHARE, 0, at, ret_range);
+}
+
+int state_inbox_shared(struct state *state, const struct frame_range *range) {
+    take_out(state, KEY_SHARE, &range->id, range->last);
+    return state->error;
+}
+
+int state_inbox_read_elsewhere(struct state *state, const struct frame_range *range) {
+    take_out(state, KEY_UNREAD, &range->id, range->last);
     return state->error;
 }

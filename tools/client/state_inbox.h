@@ -18,7 +18,9 @@ struct received {
     uint64_t position; /* in the inbox, rises with each message */
     struct message_id id;
     uint64_t accepted_ms;
-    uint16_t content_type;
+    bool is_sealed;        /* it was encrypted; else whoever has the switch could read or change it */
+    bool is_notice;        /* a sentence of this device about its account, from nobody */
+    uint16_t content_type; /* enum content_type of the frame; is_sealed: enum inner_type */
     const uint8_t *payload;
     uint32_t payload_bytes;
 };
@@ -30,6 +32,15 @@ struct received {
 enum inbox_take { INBOX_FRESH, INBOX_DUPLICATE, INBOX_PASSED };
 int state_inbox_take(struct state *state, const struct frame_message *message, uint64_t own_account,
                      enum inbox_take *ret_take);
+/* The same in two steps, for what is opened between them (opening.h). judge: its number and marks. put: what
+ * was in it, where it is fresh and somebody is to see it. */
+int state_inbox_judge(struct state *state, const struct message_id *id, uint64_t own_account,
+                      enum inbox_take *ret_take);
+int state_inbox_put(struct state *state, const struct received *message, uint64_t own_account);
+/* It did not open: it is not delivered, and passed over when it comes again. */
+int state_inbox_unopened(struct state *state, const struct message_id *id);
+/* A sentence for people about this account, or this device of it. */
+int state_inbox_notice(struct state *state, uint64_t account, uint16_t device, const char *sentence);
 
 /* --- showing -------------------------------------------------------------------------------------------- */
 
@@ -73,5 +84,10 @@ int state_inbox_mark(struct state *state, uint8_t flag, uint64_t from, const str
                      struct frame_range *ret_range);
 /* The switch needs not be told again; flags as in FRAME_CONFIRM. */
 int state_inbox_confirm(struct state *state, const struct frame_range *range, uint8_t flags);
+/* The first range at or after `at` that was read here and that the own other devices were not told of, as in
+ * state_inbox_mark. They are told, or there are none. And what they say was read there. */
+int state_inbox_unshared(struct state *state, const struct message_id *at, struct frame_range *ret_range);
+int state_inbox_shared(struct state *state, const struct frame_range *range);
+int state_inbox_read_elsewhere(struct state *state, const struct frame_range *range);
 
 #endif

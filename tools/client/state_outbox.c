@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "tools/client/content.h"
 #include "tools/client/ranges.h"
 
 #define COUNT_LETTER 'c'
@@ -38,20 +39,33 @@ static void set_last_number(struct state *state, uint64_t to, uint64_t number) {
     state_put(state, &key, value, sizeof(value));
 }
 
+/* What people see of a message: a text, without its inner type where it has one. */
+static bool shown(const struct outgoing *message, struct disk_view *ret_text) {
+    *ret_text = (struct disk_view){.at = message->payload, .bytes = message->payload_bytes};
+    if (message->content_type != CONTENT_SEALED)
+        return true;
+    if (ret_text->bytes < INNER_TYPE_BYTES || bytes_get16(ret_text->at) != INNER_TEXT)
+        return false;
+    ret_text->at += INNER_TYPE_BYTES;
+    ret_text->bytes -= INNER_TYPE_BYTES;
+    return true;
+}
+
 static void add_history(struct state *state, const struct outgoing *message, uint64_t number) {
     struct key key = key_of(KEY_HISTORY), newest = key;
-    struct disk_view at, value;
+    struct disk_view at, value, text;
+    if (!shown(message, &text))
+        return;
     key_add64(&newest, UINT64_MAX);
     uint64_t position = 1;
     if (state_seek_before(state, &newest, 1, &at, &value) == 0 && at.bytes == key.used + sizeof(uint64_t))
         position = bytes_get64_be(at.at + 1) + 1;
-    uint32_t bytes =
-        message->payload_bytes < OUTBOX_EXCERPT_BYTES_MAX ? message->payload_bytes : OUTBOX_EXCERPT_BYTES_MAX;
+    size_t bytes = text.bytes < OUTBOX_EXCERPT_BYTES_MAX ? text.bytes : OUTBOX_EXCERPT_BYTES_MAX;
     bytes_put64(state->value, message->to);
     bytes_put64(state->value + 8, number);
     bytes_put64(state->value + 16, message->utc_ms);
     if (bytes)
-        memcpy(state->value + HISTORY_BYTES, message->payload, bytes);
+        memcpy(state->value + HISTORY_BYTES, text.at, bytes);
     struct key here = key;
     key_add64(&here, position);
     state_put(state, &here, state->value, HISTORY_BYTES + bytes);
@@ -158,12 +172,13 @@ static uint32_t leave(struct state *state, uint64_t to, uint64_t first, uint64_t
     bool any = false;
     while (state_outbox_next(state, to, first, &message) == 0 && message.number <= last) {
         uint64_t number = message.number;
-        struct key key = message_key(KEY_OUTBOX, to, number);
+        struct key key = message_key(KEY_OUTBOX, to, number), sealed = message_key(KEY_SEALED, to, number);
         count -= count > 0;
         bytes -= message.payload_bytes < bytes ? message.payload_bytes : bytes;
         any = true;
         if (state_delete(state, &key) != 0)
             break;
+        state_delete(state, &sealed);
         left_below += number < below;
         if (number == UINT64_MAX)
             break;

@@ -56,8 +56,8 @@ int state_outbox_ticked(struct state *state, uint64_t to, uint64_t first, uint64
 /* Why the first of first..last that was refused for good was: enum refusal, 0 where none is known. */
 uint16_t state_outbox_reason(struct state *state, uint64_t to, uint64_t first, uint64_t last);
 
-/* What was sent lately, oldest first: the first entry from `position` on. -ENOENT. The payload is an
- * excerpt. */
+/* What was sent lately, oldest first: the first entry from `position` on. -ENOENT. The payload is an excerpt,
+ * of a text. */
 int state_outbox_history(struct state *state, uint64_t position, uint64_t *ret_position,
                          struct outgoing *ret_message);
 
