@@ -10,6 +10,7 @@
 #define WELCOME_BYTES 36 /* without the name */
 #define ACK_BYTES 16
 #define REFUSED_BYTES 28
+#define TARGETS_BYTES 24
 #define PING_BYTES 16
 #define LOOKUP_BYTES 20 /* without the name */
 #define BLOCK_BYTES 16
@@ -99,6 +100,12 @@ void frame_accept_message(uint8_t *frame_bytes, const struct message_id *id, uin
     bytes_put64(frame_bytes + 32, id->from);
     bytes_put64(frame_bytes + 40, accepted_ms);
     bytes_put16(frame_bytes + 48, id->from_device);
+}
+
+void frame_accept_part(uint8_t *part_bytes, const uint8_t *frame_bytes) {
+    memcpy(part_bytes + FRAME_HEADER_BYTES, frame_bytes + FRAME_HEADER_BYTES,
+           FRAME_MESSAGE_BYTES - FRAME_HEADER_BYTES);
+    bytes_put16(part_bytes + 52, 1);
 }
 
 bool message_id_same_key(const struct message_id *a, const struct message_id *b) {
@@ -247,6 +254,33 @@ size_t frame_write_refused(uint8_t *out, const struct frame_refused *refused) {
     bytes_put64(out + 16, refused->number);
     bytes_put32(out + 24, refused->retry_ms);
     return frame_write_header(out, REFUSED_BYTES, FRAME_REFUSED, 0);
+}
+
+int frame_read_targets(const struct frame *frame, struct frame_targets *ret) {
+    const uint8_t *at = frame->bytes;
+    if (!frame_is_fixed(frame, TARGETS_BYTES))
+        return -EPROTO;
+    struct frame_targets targets = {
+        .missing = bytes_get16(at + 4), .gone = bytes_get16(at + 6), .account = bytes_get64(at + 8)};
+    uint32_t told = (uint32_t)targets.missing + targets.gone;
+    if (told == 0 || told > FRAME_TARGETS_MAX)
+        return -EPROTO;
+    for (uint32_t i = 0; i < FRAME_TARGETS_MAX; i++) {
+        targets.devices[i] = bytes_get16(at + 16 + (size_t)i * 2);
+        if ((targets.devices[i] != 0) != (i < told))
+            return -EPROTO;
+    }
+    *ret = targets;
+    return 0;
+}
+
+size_t frame_write_targets(uint8_t *out, const struct frame_targets *targets) {
+    bytes_put16(out + 4, targets->missing);
+    bytes_put16(out + 6, targets->gone);
+    bytes_put64(out + 8, targets->account);
+    for (uint32_t i = 0; i < FRAME_TARGETS_MAX; i++)
+        bytes_put16(out + 16 + (size_t)i * 2, targets->devices[i]);
+    return frame_write_header(out, TARGETS_BYTES, FRAME_TARGETS, 0);
 }
 
 int frame_read_ping(const struct frame *frame, uint64_t *ret_opaque) {

@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/bytes.h"
+
 #define FRAME_HEADER_BYTES 4
 #define FRAME_BYTES_MAX 65515  /* header included: the most that fits one record, 65535 - 16 tag - 4 spare */
 #define FRAME_MESSAGE_BYTES 56 /* message frame without its payload, header included */
@@ -53,6 +55,7 @@ enum frame_type {
     FRAME_CODE = 27,           /* switch -> device: the answer */
     FRAME_DEVICE_REMOVE = 28,  /* device -> switch: cut another device of the account off */
     FRAME_DEVICE_REMOVED = 29, /* switch -> device: the answer */
+    FRAME_TARGETS = 30, /* switch -> device: how a message's targets differ from the devices there are */
 };
 
 /* Bits of a receipt's flags; also of a mark's, where only DELIVERED and READ are allowed. */
@@ -91,7 +94,8 @@ struct frame_message {
     uint32_t ttl_s;        /* time to live in seconds; 0: the switch's default, filled in by it */
     uint64_t accepted_ms;  /* UTC, the switch's clock at acceptance */
     uint16_t content_type; /* 0: UTF-8 text; others are the applications' */
-    uint16_t target_count; /* 0: every device of the account, one payload. Others are reserved. */
+    uint16_t target_count; /* 0: every device of the account, one payload. From a device: so many parts
+                            * (core/parts.h) are the payload; to a device 1: it is one of them. */
     bool first;            /* for frame_write_message: MESSAGE_FIRST */
     const uint8_t *payload;
     uint32_t payload_bytes;
@@ -131,6 +135,15 @@ struct frame_refused {
     uint16_t reason; /* enum refusal of core/reason.h */
 };
 
+#define FRAME_TARGETS_MAX 4 /* device numbers of a TARGETS: what else differs is told at the next try */
+
+struct frame_targets { /* at least one is told */
+    uint64_t account;  /* whose devices these are */
+    uint16_t missing;  /* of devices: the first so many have to be named, and are not */
+    uint16_t gone;     /* so many behind them are named, and are not to be */
+    uint16_t devices[FRAME_TARGETS_MAX];
+};
+
 struct frame_lookup { /* FRAME_LOOKUP and FRAME_ACCOUNT */
     uint32_t request; /* chosen by the device, returned */
     uint16_t status;  /* FRAME_ACCOUNT: enum refusal, 0 found */
@@ -150,6 +163,11 @@ struct frame_close { /* FRAME_CLOSE: reason; FRAME_RECONNECT: after_ms and reaso
     uint16_t reason; /* enum close_reason */
 };
 
+/* Of a frame that begins here, its header included. */
+static inline uint32_t frame_whole_bytes(const uint8_t *bytes) {
+    return FRAME_HEADER_BYTES + (uint32_t)bytes_get16(bytes);
+}
+
 /* Takes the next frame off *bytes (advances it, lowers *bytes_left).
  * Returns 0; -ENODATA at the end; -EPROTO when what is left is no whole frame. */
 int frame_next(uint8_t **bytes, size_t *bytes_left, struct frame *ret_frame);
@@ -161,6 +179,7 @@ int frame_read_link(const struct frame *frame, struct frame_link *ret);   /* lin
 int frame_read_welcome(const struct frame *frame, struct frame_welcome *ret);
 int frame_read_ack(const struct frame *frame, uint64_t *ret_count);
 int frame_read_refused(const struct frame *frame, struct frame_refused *ret);
+int frame_read_targets(const struct frame *frame, struct frame_targets *ret);
 int frame_read_ping(const struct frame *frame, uint64_t *ret_opaque);       /* ping, pong */
 int frame_read_lookup(const struct frame *frame, struct frame_lookup *ret); /* lookup, account */
 int frame_read_block(const struct frame *frame, struct frame_block *ret);   /* block, blocked */
@@ -175,6 +194,7 @@ size_t frame_write_link(uint8_t *out, enum frame_type type, const struct frame_l
 size_t frame_write_welcome(uint8_t *out, const struct frame_welcome *welcome);
 size_t frame_write_ack(uint8_t *out, uint64_t count);
 size_t frame_write_refused(uint8_t *out, const struct frame_refused *refused);
+size_t frame_write_targets(uint8_t *out, const struct frame_targets *targets);
 size_t frame_write_ping(uint8_t *out, enum frame_type type, uint64_t opaque);
 size_t frame_write_lookup(uint8_t *out, enum frame_type type, const struct frame_lookup *lookup);
 size_t frame_write_block(uint8_t *out, enum frame_type type, const struct frame_block *block);
@@ -191,6 +211,9 @@ bool frame_message_is_bare(const struct frame *frame);
 /* Fills in what the switch adds to an accepted message, in place. */
 void frame_accept_message(uint8_t *frame_bytes, const struct message_id *id, uint32_t ttl_s,
                           uint64_t accepted_ms);
+/* Makes a part a message of its own, in place: all but its payload as in the accepted frame that it is a part
+ * of, its target count 1. */
+void frame_accept_part(uint8_t *part_bytes, const uint8_t *frame_bytes);
 
 /* True where both name the same sending device, epoch and addressed account; the number is not compared. */
 bool message_id_same_key(const struct message_id *a, const struct message_id *b);

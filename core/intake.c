@@ -148,6 +148,7 @@ static int take_frame(struct session *session, const struct frame *frame, struct
     case FRAME_ACCOUNT:
     case FRAME_BLOCKED:
     case FRAME_RECONNECT:
+    case FRAME_TARGETS:
         return -EPROTO;
     default:
         stats_add(session->shard->stats->frames_unknown, 1);

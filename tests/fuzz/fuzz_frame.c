@@ -70,6 +70,14 @@ static void take_refused(const struct frame *frame) {
         expect_same(frame, frame_write_refused(again, &body));
 }
 
+static void take_targets(const struct frame *frame) {
+    struct frame_targets body;
+    if (frame_read_targets(frame, &body) < 0)
+        return;
+    must(body.missing + body.gone <= FRAME_TARGETS_MAX);
+    expect_same(frame, frame_write_targets(again, &body));
+}
+
 static void take_ping(const struct frame *frame) {
     uint64_t opaque;
     if (frame_read_ping(frame, &opaque) == 0)
@@ -179,6 +187,7 @@ static taker *const takers[] = {
     [FRAME_CODE] = take_code,
     [FRAME_DEVICE_REMOVE] = take_device,
     [FRAME_DEVICE_REMOVED] = take_device,
+    [FRAME_TARGETS] = take_targets,
 };
 #define TAKERS (sizeof(takers) / sizeof(takers[0]))
 

@@ -180,6 +180,43 @@ Test(frame, mark_says_one_thing_at_a_time) {
     cr_assert_eq(read_any(&frame), -EPROTO);
 }
 
+Test(frame, targets_are_at_least_one_and_at_most_as_many_as_there_is_room) {
+    uint8_t bytes[FRAME_SMALL_BYTES_MAX];
+    for (uint16_t missing = 0; missing <= FRAME_TARGETS_MAX + 1; missing++) {
+        for (uint16_t gone = 0; gone <= FRAME_TARGETS_MAX + 1; gone++) {
+            struct frame_targets targets = {.account = 9, .missing = missing, .gone = gone}, read;
+            for (uint16_t i = 0; i < missing + gone && i < FRAME_TARGETS_MAX; i++)
+                targets.devices[i] = (uint16_t)(i + 5);
+            struct frame frame = parsed(bytes, frame_write_targets(bytes, &targets));
+            bool good = missing + gone > 0 && missing + gone <= FRAME_TARGETS_MAX;
+            cr_assert_eq(frame_read_targets(&frame, &read), good ? 0 : -EPROTO);
+            cr_assert(!good || memcmp(&read, &targets, sizeof(read)) == 0);
+        }
+    }
+}
+
+Test(frame, targets_with_a_number_too_many_or_too_few_a_byte_too_many_or_a_flag_are_rejected) {
+    uint8_t bytes[FRAME_SMALL_BYTES_MAX];
+    static const uint16_t wrong[][FRAME_TARGETS_MAX] = {{1, 0, 0, 0}, {1, 0, 2, 0}, {1, 2, 0, 3}};
+    struct frame_targets targets = {.account = 9, .missing = 1, .gone = 1}, read;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        memcpy(targets.devices, wrong[i], sizeof(targets.devices));
+        struct frame frame = parsed(bytes, frame_write_targets(bytes, &targets));
+        cr_assert_eq(frame_read_targets(&frame, &read), -EPROTO, "%zu", i);
+    }
+    targets.devices[1] = 2;
+    targets.devices[3] = 0;
+    struct frame frame = parsed(bytes, frame_write_targets(bytes, &targets));
+    cr_assert_eq(frame_read_targets(&frame, &read), 0);
+    frame.frame_bytes++;
+    cr_assert_eq(frame_read_targets(&frame, &read), -EPROTO);
+    frame.frame_bytes -= 2;
+    cr_assert_eq(frame_read_targets(&frame, &read), -EPROTO);
+    frame.frame_bytes++;
+    frame.flags = 1;
+    cr_assert_eq(frame_read_targets(&frame, &read), -EPROTO);
+}
+
 Test(frame, next_takes_whole_frames_only) {
     uint8_t bytes[2 * FRAME_SMALL_BYTES_MAX];
     struct frame frame;
@@ -211,4 +248,20 @@ Test(frame, accepted_message_has_what_the_switch_knows_and_no_flags) {
     cr_assert_eq(body.ttl_s, 60);
     cr_assert_eq(body.accepted_ms, 1234);
     cr_assert_eq(body.content_type, 8);
+}
+
+Test(frame, accepted_part_is_a_message_of_its_own) {
+    uint8_t whole[FRAME_SMALL_BYTES_MAX], bytes[FRAME_SMALL_BYTES_MAX];
+    struct frame_message outer = {.id = {.to = 2, .number = 4}, .content_type = 8, .target_count = 2}, body;
+    struct frame_message part = {
+        .id = {.from = 2, .from_device = 9}, .payload = (const uint8_t *)"part", .payload_bytes = 4};
+    frame_write_message(whole, &outer);
+    frame_accept_message(whole, &range.id, 60, 1234);
+    struct frame frame = parsed(bytes, frame_write_message(bytes, &part));
+    frame_accept_part(bytes, whole);
+    frame = parsed(bytes, frame.frame_bytes);
+    cr_assert_eq(frame_read_message(&frame, &body), 0);
+    cr_assert(message_id_same_key(&body.id, &range.id));
+    cr_assert(body.id.number == 4 && body.ttl_s == 60 && body.accepted_ms == 1234 && body.content_type == 8);
+    cr_assert(body.target_count == 1 && body.payload_bytes == 4 && memcmp(body.payload, "part", 4) == 0);
 }

@@ -328,6 +328,7 @@ static int judge_frame(struct peer *peer, const struct frame *frame) {
     case FRAME_LIST:
     case FRAME_CODE:
     case FRAME_DEVICE_REMOVED:
+    case FRAME_TARGETS:
         return peer->state == PEER_OPEN ? 0 : -EPROTO;
     case FRAME_LINK:
     case FRAME_LOGIN:
