@@ -22,19 +22,21 @@ static void copy_run(struct gather *gather) {
     gather->run_count = 0;
 }
 
-void gather_message(struct gather *gather, const struct message *message) {
-    bool goes_on = gather->run_count && message->frame == gather->run + gather->run_bytes &&
+void gather_message(struct gather *gather, const struct message *message, uint8_t *frame, uint32_t bytes) {
+    bool goes_on = gather->run_count && frame == gather->run + gather->run_bytes &&
                    message->buf == gather->buf && gather->used == gather->run_at + gather->run_bytes;
     if (!goes_on) {
         copy_run(gather);
         gather->buf = message->buf;
-        gather->run = message->frame;
+        gather->run = frame;
         gather->run_at = gather->used;
         gather->run_bytes = 0;
+        gather->has_fellows = false;
     }
     gather->run_count++;
-    gather->run_bytes += message->frame_bytes;
-    gather->used += message->frame_bytes;
+    gather->has_fellows |= message->in_parts && message->holders > 1;
+    gather->run_bytes += bytes;
+    gather->used += bytes;
 }
 
 void gather_cut(struct gather *gather, size_t used) {
@@ -44,7 +46,7 @@ void gather_cut(struct gather *gather, size_t used) {
 }
 
 /* References are counted by the buffer's own shard alone. Where they are those of the run, whatever else is
- * in the buffer was worked off. */
+ * in the buffer was worked off, but for what the run's messages have for others. */
 static bool surround_run(const struct gather *gather, uint32_t shard) {
     const struct buf *buf = gather->buf;
     const uint8_t *run_end = gather->run + gather->run_bytes;
@@ -52,7 +54,8 @@ static bool surround_run(const struct gather *gather, uint32_t shard) {
     size_t before = gather->run_at, behind = gather->used - run_to;
     if (before + behind == 0)
         return true;
-    bool is_ours = (buf->owner == shard && buf->refs == gather->run_count) || MUTANT(neighbours_written);
+    bool is_ours = (buf->owner == shard && buf->refs == gather->run_count && !gather->has_fellows) ||
+                   MUTANT(neighbours_written);
     if (!is_ours || before > (size_t)(gather->run - buf->data) + buf->headroom_bytes ||
         behind > (size_t)(buf->data + buf->capacity - run_end))
         return false;

@@ -11,6 +11,7 @@
 #ifndef TERN_CORE_GATHER_H
 #define TERN_CORE_GATHER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -26,6 +27,7 @@ struct gather {
     uint8_t *run;
     size_t run_at, run_bytes; /* its place in the record */
     uint32_t run_count;       /* its messages; 0: none */
+    bool has_fellows;         /* other devices need parts of a message of it that lie around its own */
     uint32_t copied;          /* messages that were copied to their place */
 };
 
@@ -42,8 +44,9 @@ static inline void gather_write(struct gather *gather, const uint8_t *frame, siz
     memcpy(gather_end(gather), frame, frame_bytes);
     gather->used += frame_bytes;
 }
-/* The message's frame, which fits. Its bytes must stay until the record is sealed. */
-void gather_message(struct gather *gather, const struct message *message);
+/* A message, or its part for one device: this frame of it, so many bytes, which fits. They must stay until
+ * the record is sealed. */
+void gather_message(struct gather *gather, const struct message *message, uint8_t *frame, uint32_t bytes);
 /* What was added since there were `used` bytes is not to be sent. Only where no message was before. */
 void gather_cut(struct gather *gather, size_t used);
 /* Seals the record; returns its bytes, from `space`. Its messages are counted that were copied. shard: the

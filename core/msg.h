@@ -33,7 +33,7 @@ struct buf {
 struct message {
     struct message *next;
     struct buf *buf; /* one reference of it is this message's; dropped by the owner shard */
-    uint8_t *frame;  /* the whole frame as it goes to the targets, inside buf */
+    uint8_t *frame;  /* the whole frame as it goes to the targets, or with their parts in it, inside buf */
     uint32_t frame_bytes;
     uint16_t owner;   /* shard whose pool and buffer it is */
     uint16_t pending; /* targets neither acknowledged nor committed yet */
@@ -44,6 +44,7 @@ struct message {
     bool own_copy;    /* for the sender's other devices: never makes delivered */
     bool stored;      /* some target has it committed */
     uint32_t conn;    /* of the session that sent it, on the owner's shard */
+    bool in_parts;    /* each target has its own: core/parts.h */
     uint64_t session; /* its id */
     uint32_t attempt; /* of own copies: see struct gate */
     uint32_t acked;   /* bit per device slot of the account: acknowledged before all were discharged */
@@ -83,10 +84,17 @@ struct note {
         struct buf *buf;
         struct {                  /* RECEIPT, SETTLED, REFUSED */
             struct message_id id; /* number: first */
-            uint64_t last;
+            union {
+                uint64_t last;
+                uint16_t devices[FRAME_TARGETS_MAX]; /* REFUSED for its targets, as in FRAME_TARGETS */
+            };
             union {
                 uint64_t time_ms;
-                uint32_t retry_ms;
+                struct { /* REFUSED */
+                    uint32_t retry_ms;
+                    uint8_t missing, gone; /* of devices[] */
+                    bool own;              /* devices of the sender's account, not of the addressed one */
+                };
             };
         } range;
         struct { /* PUT, PUT_DONE: item and frame stay the shard's and stay put until PUT_DONE */
@@ -191,8 +199,9 @@ struct queue_entry {
     uint32_t frame_bytes;
     uint8_t frame_type; /* FRAME_MESSAGE or FRAME_RECEIPT */
     bool expired;
-    struct message_id id; /* of a message entry */
-    uint64_t accepted_ms; /* of a message entry, UTC */
+    uint16_t target_count; /* of a message entry, as in struct frame_message */
+    struct message_id id;  /* of a message entry */
+    uint64_t accepted_ms;  /* of a message entry, UTC */
 };
 
 #define ADDRESS_TEXT_BYTES 64

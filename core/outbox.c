@@ -118,7 +118,8 @@ static void push(struct shard *shard, struct device *device, struct outbox_item 
         port_output_ready(shard, conn);
 }
 
-void outbox_push_message(struct shard *shard, struct device *device, struct message *message) {
+void outbox_push_message(struct shard *shard, struct device *device, struct message *message,
+                         uint16_t offset) {
     bool memory = may_stay_in_memory(shard, device);
     enum refusal refusal = REFUSAL_NONE;
     struct outbox_item *item = NULL;
@@ -140,7 +141,8 @@ void outbox_push_message(struct shard *shard, struct device *device, struct mess
         outbox_try_full(shard, device);
     item->message = message;
     item->id = message->id;
-    item->bytes = message->frame_bytes;
+    item->bytes = frame_whole_bytes(message->frame + offset);
+    item->offset = offset;
     item->type = FRAME_MESSAGE;
     push(shard, device, item, memory);
 }
@@ -331,7 +333,7 @@ static int drain_one(struct shard *shard, struct device *device, uint64_t limit,
 
 static void write_item(const struct outbox_item *item, struct gather *gather) {
     if (item->type == FRAME_MESSAGE)
-        gather_message(gather, item->message);
+        gather_message(gather, item->message, outbox_item_frame(item), item->bytes);
     else if (item->seq)
         gather_write(gather, item->frame, FRAME_RECEIPT_BYTES);
     else

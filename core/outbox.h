@@ -51,6 +51,7 @@ struct outbox_item {
     uint32_t bytes; /* of the frame */
     uint8_t flags;
     uint8_t type;                       /* FRAME_MESSAGE or FRAME_RECEIPT */
+    uint16_t offset;                    /* of the frame in message->frame: its part, or 0 */
     uint8_t frame[FRAME_RECEIPT_BYTES]; /* a receipt's bytes while a put is out */
     struct hash_link by_id, by_seq;     /* of the unsettled; by_id: of messages that are not ITEM_SETTLED */
 };
@@ -91,9 +92,10 @@ struct outbox {
 
 void outbox_init(struct outbox *outbox);
 
-/* Gives a message (one of its pending targets) or a receipt to a device. May refuse: then the sender is
- * told. */
-void outbox_push_message(struct shard *shard, struct device *device, struct message *message);
+/* Gives a message (one of its pending targets; the frame at this offset of its bytes) or a receipt to a
+ * device. May refuse: then the sender is told. */
+void outbox_push_message(struct shard *shard, struct device *device, struct message *message,
+                         uint16_t offset);
 void outbox_push_receipt(struct shard *shard, struct device *device, struct receipt *receipt);
 /* False: so many receipts wait for the device, in its queue or for its queue, that its account should bring
  * about no more. */
@@ -139,6 +141,11 @@ void outbox_purge_go_on(struct shard *shard, struct device *device);
 /* Given to the files of the outbox only: list keeping. */
 struct outbox_item *outbox_item_take(struct shard *shard);
 void outbox_item_free(struct shard *shard, struct outbox_item *item);
+/* The frame of an item that has its message still, and what it says. */
+static inline uint8_t *outbox_item_frame(const struct outbox_item *item) {
+    return item->message->frame + item->offset;
+}
+struct frame_message outbox_item_body(const struct outbox_item *item);
 void outbox_append(struct outbox *outbox, struct outbox_item *item);
 void outbox_unlink(struct outbox *outbox, struct outbox_item *item);
 void outbox_unsend(struct outbox *outbox, struct outbox_item *item);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/must.h"
 #include "core/outbox.h"
 #include "core/switch.h"
 
@@ -20,6 +21,14 @@ struct outbox_item *outbox_item_take(struct shard *shard) {
 void outbox_item_free(struct shard *shard, struct outbox_item *item) {
     item->next = shard->item_free;
     shard->item_free = item;
+}
+
+struct frame_message outbox_item_body(const struct outbox_item *item) {
+    struct frame frame = {
+        .type = FRAME_MESSAGE, .bytes = outbox_item_frame(item), .frame_bytes = item->bytes};
+    struct frame_message body = {0};
+    must(frame_read_message(&frame, &body) == 0);
+    return body;
 }
 
 void outbox_age_append(struct shard *shard, struct outbox_item *item) {

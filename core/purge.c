@@ -16,12 +16,13 @@ static bool failed_already(const struct shard *shard, const struct device *devic
            outbox_unsettled_at(shard, device, seq);
 }
 
-/* Was a device that is still there a target of this message, too? Then that one delivers it, or fails it. */
-static bool has_other_target(const struct device *device, uint64_t accepted_ms) {
+/* Was a device that is still there a target of this message, too? Then that one delivers it, or fails it. One
+ * without keys has no part of what names its targets. */
+static bool has_other_target(const struct device *device, uint64_t accepted_ms, uint16_t target_count) {
     for (uint32_t i = 0; i < DEVICES_MAX; i++) {
         const struct device *other = device->account->devices[i];
         if (other && other != device && !(other->flags & DEVICE_REVOKED) &&
-            other->created_ms + LINK_MS < accepted_ms)
+            (target_count == 0 || other->signed_id) && other->created_ms + LINK_MS < accepted_ms)
             return true;
     }
     return false;
@@ -34,7 +35,8 @@ static void fail_entry(struct shard *shard, struct device *device, const struct 
     if (entry->frame_type == FRAME_RECEIPT && !(device->flags & DEVICE_REVOKED))
         return;
     bool told = entry->frame_type == FRAME_MESSAGE && !outbox_is_copy(device, &entry->id) &&
-                !((device->flags & DEVICE_REVOKED) && has_other_target(device, entry->accepted_ms));
+                !((device->flags & DEVICE_REVOKED) &&
+                  has_other_target(device, entry->accepted_ms, entry->target_count));
     if (told)
         item = outbox_item_take(shard);
     if (!item) {
@@ -99,6 +101,7 @@ int outbox_expire(struct shard *shard, struct device *device, const struct store
     struct queue_entry entry = {.seq = view->seq,
                                 .id = body.id,
                                 .accepted_ms = body.accepted_ms,
+                                .target_count = body.target_count,
                                 .frame_bytes = view->frame_bytes,
                                 .frame_type = frame.type};
     fail_entry(shard, device, &entry);
@@ -202,11 +205,9 @@ void outbox_purge_go_on(struct shard *shard, struct device *device) {
 /* A message that this device alone might still have got: its sender may have been told that it is safe
  * here. */
 static void fail_item(struct shard *shard, struct device *device, const struct outbox_item *item) {
-    struct frame frame = {
-        .type = FRAME_MESSAGE, .bytes = item->message->frame, .frame_bytes = item->message->frame_bytes};
-    struct frame_message body = {0};
+    struct frame_message body = outbox_item_body(item);
     bool refused = item->message->refused || outbox_is_copy(device, &item->id);
-    if (!refused && frame_read_message(&frame, &body) == 0 && !has_other_target(device, body.accepted_ms))
+    if (!refused && !has_other_target(device, body.accepted_ms, body.target_count))
         receipt_emit(shard, &item->id, item->id.number, RECEIPT_FAILED, 0);
 }
 

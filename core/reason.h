@@ -53,7 +53,7 @@ enum close_reason { CLOSE_REASONS(X) CLOSE_REASON_COUNT };
     X(6, STORE_FULL, "store_full", "the store is full")                                                      \
     X(7, STORE_FAILED, "store_failed", "the store can not write")                                            \
     X(8, OUT_OF_ORDER, "out_of_order", "an earlier message was refused and has to come first")               \
-    X(9, TARGETS, "targets", "the target list is not supported or does not match")                           \
+    X(9, TARGETS, "targets", "the targets are not the devices that there are, or not allowed here")          \
     X(10, LIMIT, "limit", "the switch holds as much in memory as it may")                                    \
     X(11, DRAINING, "draining", "the switch is shutting down")                                               \
     X(12, QUEUE_FULL, "queue_full", "the recipient's queue is full")                                         \

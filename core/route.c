@@ -1,13 +1,16 @@
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/must.h"
 #include "core/mutant.h"
+#include "core/parts.h"
 #include "core/switch.h"
 
 #define MESSAGE_WEIGHT_BYTES 4096
-#define RETRY_MS 1000      /* what a sender is told to wait where the reason may pass */
-#define RETRY_ORDER_MS 250 /* an earlier message is awaited */
+#define RETRY_MS 1000       /* what a sender is told to wait where the reason may pass */
+#define RETRY_ORDER_MS 250  /* an earlier message is awaited */
+#define RETRY_TARGETS_MS 50 /* it is to be encrypted for others: what for, is told */
 
 /* What a message counts against messages_max: large ones for more than one. */
 static uint32_t message_weight(uint32_t frame_bytes) {
@@ -16,8 +19,9 @@ static uint32_t message_weight(uint32_t frame_bytes) {
 
 /* --- a message's life on a shard ------------------------------------------------------------------------ */
 
-static struct message *message_create(struct session *session, const struct frame *frame, struct buf *buf,
-                                      const struct message_id *id) {
+/* Of bytes in buf: those of a frame, or its parts for an account. */
+static struct message *message_create(struct session *session, struct buf *buf, uint8_t *bytes,
+                                      uint32_t count, const struct message_id *id) {
     struct shard *shard = session->shard;
     struct message *message = shard->message_free;
     if (message)
@@ -28,16 +32,16 @@ static struct message *message_create(struct session *session, const struct fram
         return NULL;
     *message = (struct message){
         .buf = buf,
-        .frame = frame->bytes,
-        .frame_bytes = frame->frame_bytes,
+        .frame = bytes,
+        .frame_bytes = count,
         .owner = (uint16_t)shard->index,
         .conn = session->conn,
         .session = session->id,
         .id = *id,
     };
     buf->refs++;
-    session->unticked_bytes += frame->frame_bytes;
-    shard->messages_out += message_weight(frame->frame_bytes);
+    session->unticked_bytes += count;
+    shard->messages_out += message_weight(count);
     stats_add(shard->stats->messages_in_memory, 1);
     return message;
 }
@@ -122,6 +126,8 @@ static uint32_t refusal_retry_ms(enum refusal refusal) {
         return RETRY_MS;
     case REFUSAL_OUT_OF_ORDER:
         return RETRY_ORDER_MS;
+    case REFUSAL_TARGETS:
+        return RETRY_TARGETS_MS;
     default:
         return 0;
     }
@@ -134,12 +140,17 @@ static bool refusal_holds_back(enum refusal refusal) {
     switch (refusal) {
     case REFUSAL_OUT_OF_ORDER:
     case REFUSAL_TOO_LARGE:
-    case REFUSAL_TARGETS:
     case REFUSAL_NO_ACCOUNT:
         return false;
     default:
         return true;
     }
+}
+
+static void post_refusal(struct shard *shard, struct note *note) {
+    if (refusal_holds_back((enum refusal)note->status))
+        refused_note(shard, &note->range.id);
+    switch_post(shard, switch_home(shard, note->range.id.from), note);
 }
 
 static void refuse(struct shard *shard, const struct message_id *id, enum refusal refusal, uint32_t wait_ms) {
@@ -151,9 +162,22 @@ static void refuse(struct shard *shard, const struct message_id *id, enum refusa
                   .last = id->number,
                   .retry_ms = retry_ms && wait_ms > retry_ms ? wait_ms : retry_ms},
     };
-    if (refusal_holds_back(refusal))
-        refused_note(shard, id);
-    switch_post(shard, switch_home(shard, id->from), &note);
+    post_refusal(shard, &note);
+}
+
+void route_refuse_targets(struct shard *shard, const struct message_id *id,
+                          const struct frame_targets *targets) {
+    struct note note = {
+        .kind = NOTE_REFUSED,
+        .status = REFUSAL_TARGETS,
+        .range = {.id = *id,
+                  .retry_ms = refusal_retry_ms(REFUSAL_TARGETS),
+                  .missing = (uint8_t)targets->missing,
+                  .gone = (uint8_t)targets->gone,
+                  .own = targets->account == id->from},
+    };
+    memcpy(note.range.devices, targets->devices, sizeof(note.range.devices));
+    post_refusal(shard, &note);
 }
 
 void message_refuse(struct shard *shard, struct message *message, enum refusal refusal, uint32_t wait_ms) {
@@ -191,8 +215,20 @@ static bool has_own_copies(const struct account *account, const struct message_i
 
 /* Of what is refused before it is accepted, there are no copies. */
 static bool copies_are_out(const struct account *account, const struct note *note) {
-    return has_own_copies(account, &note->range.id) && note->status != REFUSAL_TOO_LARGE &&
-           note->status != REFUSAL_TARGETS;
+    return has_own_copies(account, &note->range.id) && note->status != REFUSAL_TOO_LARGE;
+}
+
+/* How they differ; the refusal follows. */
+static void tell_targets(struct shard *shard, const struct note *note) {
+    struct session *session = sending_session(shard, &note->range.id);
+    if (!session)
+        return;
+    struct frame_targets targets = {.account = note->range.own ? note->range.id.from : note->range.id.to,
+                                    .missing = note->range.missing,
+                                    .gone = note->range.gone};
+    uint8_t out[FRAME_SMALL_BYTES_MAX];
+    memcpy(targets.devices, note->range.devices, sizeof(targets.devices));
+    session_put(session, out, frame_write_targets(out, &targets));
 }
 
 /* At the sender's home. */
@@ -205,6 +241,8 @@ void route_refused(struct shard *shard, const struct note *note) {
     struct session *session = sending_session(shard, id);
     if (session && session->unticked)
         session->unticked--;
+    if (note->status == REFUSAL_TARGETS)
+        tell_targets(shard, note);
     struct account *account = account_find(&shard->accounts, id->from);
     if (account && note->range.retry_ms == 0 && copies_are_out(account, note))
         receipt_refuse(shard, account, note);
@@ -212,22 +250,33 @@ void route_refused(struct shard *shard, const struct note *note) {
         route_tell_refused(shard, id, (enum refusal)note->status, note->range.retry_ms);
 }
 
+/* --- to the devices of an account ----------------------------------------------------------------------- */
+
+/* To all, but for the one with this number (0: none). */
+static inline void spread(struct shard *shard, struct account *account, struct message *message,
+                          uint16_t except) {
+    for (uint32_t i = 0; i < account->slots_used; i++) {
+        struct device *device = account->devices[i];
+        if (!device || (device->flags & DEVICE_REVOKED) || device->number == except)
+            continue;
+        message->pending++;
+        message->holders++;
+        outbox_push_message(shard, device, message, 0);
+    }
+}
+
 /* --- the sender's home ---------------------------------------------------------------------------------- */
 
 /* Copies for the sender's other devices; receipts wait at the gate until they are safe. False: one was
  * refused at once, so the message has to come again anyway. */
-static bool spread_own_copies(struct shard *shard, struct account *account, struct message *copy) {
-    copy->own_copy = true;
+static bool spread_own_copies(struct shard *shard, struct account *account, struct message *copy,
+                              const struct frame *frame) {
     copy->pending = 1;
     copy->holders = 1;
-    for (uint32_t i = 0; i < account->slots_used; i++) {
-        struct device *device = account->devices[i];
-        if (!device || (device->flags & DEVICE_REVOKED) || device->number == copy->id.from_device)
-            continue;
-        copy->pending++;
-        copy->holders++;
-        outbox_push_message(shard, device, copy);
-    }
+    if (copy->in_parts)
+        parts_spread(shard, account, copy, frame->bytes);
+    else
+        spread(shard, account, copy, copy->id.from_device);
     bool taken = !copy->refused;
     message_discharge(shard, copy, NULL, DISCHARGE_GONE);
     message_let_go(shard, copy);
@@ -249,8 +298,6 @@ static enum refusal judge_message(struct shard *shard, const struct account *acc
                                   const struct frame_message *body, bool first) {
     if (body->payload_bytes > shard->config.payload_bytes_max)
         return REFUSAL_TOO_LARGE;
-    if (body->target_count != 0)
-        return REFUSAL_TARGETS;
     if (has_receipts_enough(shard, account))
         return REFUSAL_LIMIT;
     if (refused_holds(shard, &body->id, first))
@@ -295,58 +342,72 @@ static bool has_to_wait(const struct session *session, uint32_t target, uint32_t
     return !store_refuses(shard) && !(is_full && shard->now_ms < shard->queue_full_retry_ms);
 }
 
-int route_accept(struct session *session, const struct frame *frame, struct buf *buf) {
+/* own_at: where in the frame the parts of the sender's other devices begin; 0: there are no parts. */
+static void accept_message(struct session *session, const struct frame *frame, struct buf *buf,
+                           const struct frame_message *body, uint32_t own_at, uint32_t target) {
     struct shard *shard = session->shard;
     struct account *account = session->device->account;
-    struct frame_message body;
-    if (frame_read_message(frame, &body) < 0 || !frame_message_is_bare(frame) || body.id.number == 0)
-        return -EPROTO;
-    uint32_t target = switch_home(shard, body.id.to);
-    enum refusal refusal = REFUSAL_NONE;
-    if (has_to_wait(session, target, frame->frame_bytes, &refusal) || !pace_messages(session))
-        return -EAGAIN;
-    pace_take_message(session);
-    body.id.from = account->number;
-    body.id.epoch = session->epoch;
-    body.id.from_device = session->device_number;
-    session->unticked++;
-    bool first = frame->flags & MESSAGE_FIRST;
-    if (refusal == REFUSAL_NONE)
-        refusal = judge_message(shard, account, &body, first);
-    if (refusal != REFUSAL_NONE) {
-        refuse(shard, &body.id, refusal, 0);
-        return 0;
-    }
+    const struct message_id *id = &body->id;
     uint32_t ttl_s = (uint32_t)shard->config.ttl_s;
-    if (body.ttl_s && body.ttl_s < ttl_s)
-        ttl_s = body.ttl_s;
-    frame_accept_message(frame->bytes, &body.id, ttl_s, shard->utc_ms);
-    struct message *message = message_create(session, frame, buf, &body.id);
+    if (body->ttl_s && body->ttl_s < ttl_s)
+        ttl_s = body->ttl_s;
+    frame_accept_message(frame->bytes, id, ttl_s, shard->utc_ms);
+    struct message *message =
+        message_create(session, buf, frame->bytes, own_at ? own_at : frame->frame_bytes, id);
     if (!message) {
-        refuse(shard, &body.id, REFUSAL_LIMIT, 0);
-        return 0;
+        refuse(shard, id, REFUSAL_LIMIT, 0);
+        return;
     }
-    message->first = first;
-    if (!has_own_copies(account, &body.id)) {
-        gate_forget_refusal(&account->gates, &body.id);
+    message->first = frame->flags & MESSAGE_FIRST;
+    message->in_parts = own_at;
+    if (own_at ? own_at == frame->frame_bytes : !has_own_copies(account, id)) {
+        gate_forget_refusal(&account->gates, id);
     } else {
-        struct message *copy = message_create(session, frame, buf, &body.id);
-        if (!copy || gate_add(&account->gates, &body.id, &copy->attempt) < 0) {
+        struct message *copy =
+            message_create(session, buf, frame->bytes + own_at, frame->frame_bytes - own_at, id);
+        if (!copy || gate_add(&account->gates, id, &copy->attempt) < 0) {
             if (copy)
                 message_home(shard, copy);
             message_home(shard, message);
-            refuse(shard, &body.id, REFUSAL_LIMIT, 0);
-            return 0;
+            refuse(shard, id, REFUSAL_LIMIT, 0);
+            return;
         }
-        if (!spread_own_copies(shard, account, copy)) {
+        copy->own_copy = true;
+        copy->in_parts = own_at;
+        if (!spread_own_copies(shard, account, copy, frame)) {
             message_home(shard, message);
-            return 0;
+            return;
         }
     }
     stats_add(shard->stats->messages_accepted, 1);
     stats_add(shard->stats->payload_copies, buf->kind == BUF_HEAP); /* where it was joined, or had to wait */
     struct note note = {.kind = NOTE_MESSAGE, .message = message};
     switch_post(shard, target, &note);
+}
+
+int route_accept(struct session *session, const struct frame *frame, struct buf *buf) {
+    struct shard *shard = session->shard;
+    struct frame_message body;
+    int own_at = 0;
+    if (frame_read_message(frame, &body) < 0 || !frame_message_is_bare(frame) || body.id.number == 0)
+        return -EPROTO;
+    uint32_t target = switch_home(shard, body.id.to);
+    enum refusal refusal = REFUSAL_NONE;
+    if (has_to_wait(session, target, frame->frame_bytes, &refusal) || !pace_messages(session))
+        return -EAGAIN;
+    body.id.from = session->account;
+    body.id.epoch = session->epoch;
+    body.id.from_device = session->device_number;
+    if (body.target_count && (own_at = parts_check(frame, &body)) < 0)
+        return own_at;
+    pace_take_message(session);
+    session->unticked++;
+    if (refusal == REFUSAL_NONE)
+        refusal = judge_message(shard, session->device->account, &body, frame->flags & MESSAGE_FIRST);
+    if (refusal != REFUSAL_NONE)
+        refuse(shard, &body.id, refusal, 0);
+    else if (!own_at || parts_own_match(session, frame, &body.id, (uint32_t)own_at))
+        accept_message(session, frame, buf, &body, (uint32_t)own_at, target);
     return 0;
 }
 
@@ -360,14 +421,14 @@ static enum refusal judge_target(struct shard *shard, const struct account *acco
         return REFUSAL_SUSPENDED;
     if (account_blocks(account, message->id.from))
         return REFUSAL_BLOCKED;
-    if (account->device_count == 0)
+    if (account->device_count == 0 || (message->in_parts && !parts_has_targets(account, message)))
         return REFUSAL_NO_DEVICE;
     if (refused_holds(shard, &message->id, message->first))
         return REFUSAL_OUT_OF_ORDER;
     return REFUSAL_NONE;
 }
 
-/* A message to one's own account goes to every device of it, the sending one too. */
+/* A message to one's own account goes to every device of it, the sending one too, unless it names them. */
 void route_arrived(struct shard *shard, struct message *message) {
     struct account *account = account_find(&shard->accounts, message->id.to);
     message->pending = 1;
@@ -375,14 +436,10 @@ void route_arrived(struct shard *shard, struct message *message) {
     enum refusal refusal = judge_target(shard, account, message);
     if (refusal != REFUSAL_NONE)
         message_refuse(shard, message, refusal, 0);
-    for (uint32_t i = 0; refusal == REFUSAL_NONE && i < account->slots_used; i++) {
-        struct device *device = account->devices[i];
-        if (!device || (device->flags & DEVICE_REVOKED))
-            continue;
-        message->pending++;
-        message->holders++;
-        outbox_push_message(shard, device, message);
-    }
+    else if (message->in_parts)
+        parts_arrived(shard, account, message);
+    else
+        spread(shard, account, message, 0);
     message_discharge(shard, message, NULL, DISCHARGE_GONE);
     message_let_go(shard, message);
 }

@@ -61,13 +61,7 @@ void outbox_try_full(struct shard *shard, struct device *device) {
 static uint64_t item_expires_ms(const struct shard *shard, const struct outbox_item *item) {
     if (item->type == FRAME_RECEIPT)
         return shard->utc_ms + shard->config.ttl_s * 1000;
-    struct frame frame = {
-        .type = FRAME_MESSAGE,
-        .bytes = item->message->frame,
-        .frame_bytes = item->message->frame_bytes,
-    };
-    struct frame_message body = {0};
-    must(frame_read_message(&frame, &body) == 0);
+    struct frame_message body = outbox_item_body(item);
     return body.accepted_ms + UINT64_C(1000) * body.ttl_s;
 }
 
@@ -80,7 +74,7 @@ static void item_put(struct shard *shard, struct device *device, struct outbox_i
         frame = item->frame;
         stats_add(shard->stats->receipts_spilled, 1);
     } else {
-        frame = item->message->frame;
+        frame = outbox_item_frame(item);
         item->message->puts++;
         stats_add(shard->stats->messages_spilled, 1);
     }

@@ -149,6 +149,9 @@ void message_let_go(struct shard *shard, struct message *message);
  * not sooner than in wait_ms. */
 void message_refuse(struct shard *shard, struct message *message, enum refusal refusal, uint32_t wait_ms);
 void message_home(struct shard *shard, struct message *message);
+/* It does not name the devices that there are, but may come again at once: how they differ is told. */
+void route_refuse_targets(struct shard *shard, const struct message_id *id,
+                          const struct frame_targets *targets);
 void route_refused(struct shard *shard, const struct note *note);
 /* Its tick could not be kept: the sending session has to send again. */
 void route_ask_again(struct shard *shard, const struct message_id *id);

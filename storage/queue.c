@@ -111,6 +111,7 @@ void queue_describe(const struct value_place *place, const struct value_queue *q
     if (frame.type == FRAME_MESSAGE && frame_read_message(&frame, &message) == 0) {
         entry.id = message.id;
         entry.accepted_ms = message.accepted_ms;
+        entry.target_count = message.target_count;
     }
     *ret_entry = entry;
 }

@@ -23,7 +23,7 @@
 
 #define ONE_CONNS_MAX 8
 #define ONE_ACCOUNTS_MAX 4
-#define ONE_DEVICES_MAX 4 /* numbers of an account */
+#define ONE_DEVICES_MAX 8 /* numbers of an account */
 #define ONE_STORE 1       /* party */
 #define ONE_LANE_SLOTS 16
 

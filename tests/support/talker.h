@@ -20,7 +20,8 @@ struct talker {
     struct peer *peer;
     uint64_t items;
     uint64_t confirmed; /* numbers */
-    char heard[512]; /* "m2" message 2, "r1-2:1" receipt, "x3:12" refused, "b9" blocked's status, "k0:4" keys'
+    char heard[512]; /* "m2" message 2, "p2=text" a part of it, "t1+2-3" targets of account 1, 2 missing and 3
+                      * gone, "r1-2:1" receipt, "x3:12" refused, "b9" blocked's status, "k0:4" keys'
                       * status and the first one-time pre-key, "l0:3" a list's status and version, "c0",
                       * "d0" */
     struct frame_keys_stock stock; /* the last */
@@ -52,17 +53,33 @@ static void talker_hear_keys(struct talker *talker, const struct frame *frame) {
         talker_note(talker, "d%u ", device.status);
 }
 
+static void talker_hear_message(struct talker *talker, const struct frame_message *message) {
+    if (message->target_count == 0)
+        talker_note(talker, "m%llu ", (unsigned long long)message->id.number);
+    else
+        talker_note(talker, "p%llu=%.*s ", (unsigned long long)message->id.number,
+                    (int)message->payload_bytes, (const char *)message->payload);
+}
+
+static void talker_hear_targets(struct talker *talker, const struct frame_targets *targets) {
+    talker_note(talker, "t%llu", (unsigned long long)targets->account);
+    for (uint32_t i = 0; i < (uint32_t)targets->missing + targets->gone; i++)
+        talker_note(talker, "%c%u", i < targets->missing ? '+' : '-', targets->devices[i]);
+    talker_note(talker, " ");
+}
+
 static int talker_on_frame(void *context, struct peer *peer, const struct frame *frame) {
     struct talker *talker = context;
     struct frame_message message;
     struct frame_range range;
     struct frame_refused refused;
+    struct frame_targets targets;
     struct frame_block block;
     struct frame_list list;
     (void)peer;
     talker->items += frame->type == FRAME_MESSAGE || frame->type == FRAME_RECEIPT;
     if (frame->type == FRAME_MESSAGE && frame_read_message(frame, &message) == 0)
-        talker_note(talker, "m%llu ", (unsigned long long)message.id.number);
+        talker_hear_message(talker, &message);
     else if (frame->type == FRAME_RECEIPT && frame_read_range(frame, &range) == 0)
         talker_note(talker, "r%llu-%llu:%u ", (unsigned long long)range.id.number,
                     (unsigned long long)range.last, frame->flags);
@@ -70,6 +87,8 @@ static int talker_on_frame(void *context, struct peer *peer, const struct frame 
         talker->confirmed += range.last - range.id.number + 1;
     else if (frame->type == FRAME_REFUSED && frame_read_refused(frame, &refused) == 0)
         talker_note(talker, "x%llu:%u ", (unsigned long long)refused.number, refused.reason);
+    else if (frame->type == FRAME_TARGETS && frame_read_targets(frame, &targets) == 0)
+        talker_hear_targets(talker, &targets);
     else if (frame->type == FRAME_BLOCKED && frame_read_block(frame, &block) == 0)
         talker_note(talker, "b%u ", block.status);
     else if (frame->type == FRAME_LIST_STORED && frame_read_list(frame, &list) == 0)

@@ -77,6 +77,7 @@ static struct queue_entry world_describe(const struct world_entry *entry) {
     if (frame.type == FRAME_MESSAGE && frame_read_message(&frame, &body) == 0) {
         described.id = body.id;
         described.accepted_ms = body.accepted_ms;
+        described.target_count = body.target_count;
     }
     return described;
 }

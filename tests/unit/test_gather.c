@@ -48,7 +48,7 @@ static void add_frame(uint8_t byte, size_t count) {
 }
 
 static void add_message(const struct message *message) {
-    gather_message(&gather, message);
+    gather_message(&gather, message, message->frame, message->frame_bytes);
     memcpy(expected + expected_bytes, message->frame, message->frame_bytes);
     expected_bytes += message->frame_bytes;
 }
@@ -118,6 +118,28 @@ Test(gather, nothing_is_written_into_a_buffer_of_which_others_hold_something) {
     cr_expect(around_is_untouched());
 }
 
+/* They lie around it, and are held by the same reference of the buffer. */
+Test(gather, nothing_is_written_around_a_part_while_other_devices_need_theirs) {
+    for (uint16_t holders = 1; holders <= 2; holders++) {
+        begin(NOISE_CHACHAPOLY, 1);
+        messages[0].in_parts = true;
+        messages[0].holders = holders;
+        add_frame(0x11, 8);
+        gather_message(&gather, &messages[0], messages[1].frame, MESSAGE_BYTES);
+        memset(expected + expected_bytes, 2, MESSAGE_BYTES);
+        expected_bytes += MESSAGE_BYTES;
+        add_frame(0x22, 8);
+        size_t opened;
+        (void)gather_seal(&gather, &sender, SHARD);
+        cr_assert_eq(record_open(&receiver, space + RECORD_LENGTH_BYTES, record_sealed_bytes(space), &opened),
+                     0);
+        cr_assert(opened == expected_bytes && memcmp(space + RECORD_LENGTH_BYTES, expected, opened) == 0);
+        cr_expect_eq(gather.copied, holders - 1);
+        cr_expect_eq(messages[0].frame[MESSAGE_BYTES - 1], holders == 1 ? 0x11 : 1);
+        cr_expect_eq(messages[2].frame[0], holders == 1 ? 0x22 : 3);
+    }
+}
+
 Test(gather, nothing_is_written_beyond_the_buffer) {
     begin(NOISE_CHACHAPOLY, 1);
     add_frame(0x11, HEADROOM + 1);
@@ -160,7 +182,7 @@ Test(gather, plaintext_is_copied) {
 Test(gather, what_is_cut_off_is_not_sealed) {
     begin(NOISE_CHACHAPOLY, 1);
     add_frame(0x11, 8);
-    gather_message(&gather, &messages[0]);
+    gather_message(&gather, &messages[0], messages[0].frame, MESSAGE_BYTES);
     gather_cut(&gather, 8);
     cr_expect_eq(seal(), 0);
     cr_expect(around_is_untouched());
