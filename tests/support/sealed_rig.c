@@ -167,7 +167,7 @@ void sealed_list(struct sealed_rig *rig, uint64_t account) {
         if (!device->is_there || device->is_cut)
             continue;
         cr_assert_eq(state_begin(device->state), 0);
-        cr_assert_eq(directory_ask_list(device->state, account), 0);
+        cr_assert_eq(answers_ask_list(device->state, account), 0);
         cr_assert_eq(state_commit(device->state), 0);
     }
 }
@@ -181,7 +181,7 @@ static void answer_list(struct sealed_rig *rig, struct sealed_device *device, co
         list.list_bytes = at->list_bytes;
     }
     cr_assert_eq(state_begin(device->state), 0);
-    cr_assert_eq(directory_list(device->state, &device->own, &list, rig->now_s, &news), 0);
+    cr_assert_eq(answers_list(device->state, &device->own, &list, rig->now_s, &news), 0);
     sealed_commit(rig, device);
 }
 
@@ -209,7 +209,7 @@ static void answer_keys(struct sealed_rig *rig, struct sealed_device *device, co
         keys.list_bytes = at->list_bytes;
     }
     cr_assert_eq(state_begin(device->state), 0);
-    cr_assert_eq(directory_keys(device->state, &device->own, ask->device, &keys, rig->now_s), 0);
+    cr_assert_eq(answers_keys(device->state, &device->own, ask->device, &keys, rig->now_s), 0);
     sealed_commit(rig, device);
 }
 
@@ -306,8 +306,8 @@ static bool match(struct sealed_rig *rig, struct sealed_device *from, uint64_t a
         return true;
     rig->refused++;
     cr_assert_eq(state_begin(from->state), 0);
-    cr_assert_eq(
-        directory_targets(from->state, &from->own, account, missing, missing_count, gone, gone_count), 0);
+    cr_assert_eq(answers_targets(from->state, &from->own, account, missing, missing_count, gone, gone_count),
+                 0);
     sealed_commit(rig, from);
     return false;
 }

@@ -8,8 +8,8 @@
 #ifndef TERN_TESTS_SUPPORT_SEALED_RIG_H
 #define TERN_TESTS_SUPPORT_SEALED_RIG_H
 
+#include "tools/client/answers.h"
 #include "tools/client/contacts.h"
-#include "tools/client/directory.h"
 #include "tools/client/opening.h"
 #include "tools/client/sealing.h"
 #include "tools/client/state_inbox.h"

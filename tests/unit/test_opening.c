@@ -71,7 +71,7 @@ static enum contact_news hand_out(struct sealed_device *device, uint64_t account
     struct frame_list frame = {
         .account = account, .version = 99, .list = list, .list_bytes = (uint32_t)bytes};
     cr_assert_eq(state_begin(device->state), 0);
-    cr_assert_eq(directory_list(device->state, &device->own, &frame, rig.now_s, &news), 0);
+    cr_assert_eq(answers_list(device->state, &device->own, &frame, rig.now_s, &news), 0);
     cr_assert_eq(state_commit(device->state), 0);
     return news;
 }
@@ -133,10 +133,10 @@ Test(opening, a_switch_that_gives_no_list_now_is_asked_again_in_the_next_session
     send_text(alice, BOB, "hello");
     sealed_take(&rig, bob);
     cr_assert_eq(state_begin(bob->state), 0);
-    cr_assert_eq(directory_list(bob->state, &bob->own, &frame, rig.now_s, &news), 0);
+    cr_assert_eq(answers_list(bob->state, &bob->own, &frame, rig.now_s, &news), 0);
     cr_assert_eq(news, 0);
     cr_assert_eq(state_request_get(bob->state, &ask), -ENOENT);
-    cr_assert_eq(directory_ask_again(bob->state), 0);
+    cr_assert_eq(answers_ask_again(bob->state), 0);
     cr_assert_eq(state_request_get(bob->state, &ask), 0);
     cr_assert_eq(state_commit(bob->state), 0);
     sealed_answer(&rig, bob);
@@ -397,7 +397,7 @@ Test(opening, another_account_key_holds_and_waits_until_a_person_accepts_it, .in
     struct contact contact = sealed_contact(alice, BOB);
     cr_assert(contact.has_other && contact.is_verified);
     cr_assert_eq(state_begin(alice->state), 0);
-    cr_assert_eq(directory_accept(alice->state, &alice->own, BOB, rig.now_s), 0);
+    cr_assert_eq(answers_accept(alice->state, &alice->own, BOB, rig.now_s), 0);
     cr_assert_eq(state_commit(alice->state), 0);
     sealed_settle(&rig);
     contact = sealed_contact(alice, BOB);
@@ -405,7 +405,7 @@ Test(opening, another_account_key_holds_and_waits_until_a_person_accepts_it, .in
     cr_assert(is_shown(alice, "|it is me|"));
     cr_assert_str_eq(sealed_shown(bob, 0), "is it you?|");
     cr_assert_eq(state_begin(alice->state), 0);
-    cr_assert_eq(directory_accept(alice->state, &alice->own, BOB, rig.now_s), -ENOENT);
+    cr_assert_eq(answers_accept(alice->state, &alice->own, BOB, rig.now_s), -ENOENT);
     state_end(alice->state);
 }
 

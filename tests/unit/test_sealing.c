@@ -131,7 +131,7 @@ Test(sealing, what_is_sent_again_is_the_same_bytes_until_the_devices_change, .in
         if (i == 2) {
             const uint16_t missing = 2;
             cr_assert_eq(state_begin(alice->state), 0);
-            cr_assert_eq(directory_targets(alice->state, &alice->own, BOB, &missing, 1, NULL, 0), 0);
+            cr_assert_eq(answers_targets(alice->state, &alice->own, BOB, &missing, 1, NULL, 0), 0);
             cr_assert_eq(state_commit(alice->state), 0);
             cr_assert_not(is_sealed(alice, BOB, number));
         }

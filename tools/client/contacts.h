@@ -68,13 +68,13 @@ int contacts_pin(struct state *state, uint64_t account, const uint8_t account_ke
 int contacts_forget(struct state *state, uint64_t account);
 /* A person has compared the safety number. -ENOENT: no account key is known. */
 int contacts_set_verified(struct state *state, uint64_t account, bool verified);
-/* --- for directory.c, sealing.c and opening.c ----------------------------------------------------------- */
+/* --- for answers.c, sealing.c and opening.c ------------------------------------------------------------- */
 
 /* Judges a list that the switch hands out, and takes it where it is good: in the contact alone, not in the
  * state. count 0: the switch says that there is none. */
 enum contact_news contact_take(struct contact *contact, const uint8_t *list, size_t count);
 /* The account key of `other` is believed from now on, and not verified. What else follows from that does
- * directory_accept. -ENOENT: there is none to accept. */
+ * answers_accept. -ENOENT: there is none to accept. */
 int contact_accept(struct contact *contact);
 /* The switch takes messages for this device or does not. True where that changed anything. */
 bool contact_set_gone(struct contact *contact, uint16_t device, bool gone);

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tools/client/directory.h"
+#include "tools/client/answers.h"
 #include "tools/client/sharing.h"
 #include "tools/client/state_channels.h"
 #include "tools/client/state_keys.h"
@@ -193,7 +193,7 @@ static int fail(struct opening *opening, enum opening_trouble trouble) {
     state_inbox_notice(state, opening->remote.account, opening->remote.device, sentence);
     bool heals = trouble == TROUBLE_FORGED || trouble == TROUBLE_NO_KEY || trouble == TROUBLE_AHEAD;
     if (heals && state_channels_heal(state, opening->remote, opening->now_s))
-        directory_ask_keys(state, opening->remote);
+        answers_ask_keys(state, opening->remote);
     return state->error;
 }
 
@@ -269,7 +269,7 @@ static int put_waiting(struct state *state, const struct frame_message *message)
     struct key key = waiting_key(message->id.from, message->id.from_device, position);
     state_set_counter(state, WAITING_LETTER, position);
     state_put(state, &key, state->value, frame_write_message(state->value, message));
-    return directory_ask_list(state, message->id.from);
+    return answers_ask_list(state, message->id.from);
 }
 
 struct waiting {

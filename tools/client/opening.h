@@ -42,7 +42,7 @@ int opening_take(struct state *state, const struct identity *own, const struct f
                  uint64_t now_s, enum inbox_take *ret_take);
 
 /* What waits of this account is tried again: its list was asked for, with these news, or a person accepted
- * its account key. directory.c calls it. */
+ * its account key. answers.c calls it. */
 int opening_go_on(struct state *state, const struct identity *own, uint64_t account, enum contact_news news,
                   uint64_t now_s);
 /* How many messages wait of this account; the lowest account >= `from` of which any wait, -ENOENT. */

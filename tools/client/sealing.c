@@ -4,7 +4,7 @@
 #include <sodium.h>
 #include <stdlib.h>
 
-#include "tools/client/directory.h"
+#include "tools/client/answers.h"
 #include "tools/client/state_channels.h"
 #include "tools/client/state_request.h"
 
@@ -152,7 +152,7 @@ static int ask_list(struct sealing *sealing, struct contact *contact) {
     contact->refused = 0;
     int error = contacts_put(sealing->state, contact);
     if (!error)
-        error = directory_ask_list(sealing->state, contact->account);
+        error = answers_ask_list(sealing->state, contact->account);
     return error ? error : -EAGAIN;
 }
 

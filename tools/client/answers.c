@@ -1,4 +1,4 @@
-#include "tools/client/directory.h"
+#include "tools/client/answers.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -20,7 +20,7 @@ static bool is_asked(struct state *state, struct ask ask) {
     return state_request_get(state, &ask) == 0 && !ask.is_answered;
 }
 
-int directory_ask_list(struct state *state, uint64_t account) {
+int answers_ask_list(struct state *state, uint64_t account) {
     struct ask ask = {.kind = ASK_LIST, .account = account};
     struct contact contact;
     if (is_asked(state, ask))
@@ -30,16 +30,16 @@ int directory_ask_list(struct state *state, uint64_t account) {
     return state->error ? state->error : state_request_put(state, &ask);
 }
 
-int directory_ask_keys(struct state *state, struct x3dh_address device) {
+int answers_ask_keys(struct state *state, struct x3dh_address device) {
     struct ask ask = {.kind = ASK_KEYS, .account = device.account, .device = device.device};
     struct ask all = {.kind = ASK_KEYS, .account = device.account};
     return is_asked(state, ask) || is_asked(state, all) ? state->error : state_request_put(state, &ask);
 }
 
-int directory_ask_again(struct state *state) {
+int answers_ask_again(struct state *state) {
     uint64_t account = 0;
     while (opening_next_account(state, account, &account) == 0) {
-        int error = directory_ask_list(state, account);
+        int error = answers_ask_list(state, account);
         if (error)
             return error;
         if (account++ == UINT64_MAX)
@@ -104,8 +104,8 @@ static int follow(struct state *state, const struct identity *own, uint64_t acco
     return error ? error : opening_go_on(state, own, account, news, now_s);
 }
 
-int directory_list(struct state *state, const struct identity *own, const struct frame_list *list,
-                   uint64_t now_s, enum contact_news *ret_news) {
+int answers_list(struct state *state, const struct identity *own, const struct frame_list *list,
+                 uint64_t now_s, enum contact_news *ret_news) {
     uint64_t account = list->account ? list->account : own->account;
     struct ask ask = {.kind = ASK_LIST, .account = account};
     struct contact contact;
@@ -242,8 +242,8 @@ static bool same_gone(const struct contact *contact, const struct contact *befor
            memcmp(contact->gone, before->gone, contact->gone_count * sizeof(contact->gone[0])) == 0;
 }
 
-int directory_keys(struct state *state, const struct identity *own, uint16_t asked_device,
-                   const struct frame_keys *keys, uint64_t now_s) {
+int answers_keys(struct state *state, const struct identity *own, uint16_t asked_device,
+                 const struct frame_keys *keys, uint64_t now_s) {
     struct ask ask = {.kind = ASK_KEYS, .account = keys->account, .device = asked_device};
     struct contact contact, before;
     enum contact_news news = CONTACT_SAME;
@@ -268,9 +268,9 @@ int directory_keys(struct state *state, const struct identity *own, uint16_t ask
 
 /* --- targets -------------------------------------------------------------------------------------------- */
 
-int directory_targets(struct state *state, const struct identity *own, uint64_t account,
-                      const uint16_t *missing, uint32_t missing_count, const uint16_t *gone,
-                      uint32_t gone_count) {
+int answers_targets(struct state *state, const struct identity *own, uint64_t account,
+                    const uint16_t *missing, uint32_t missing_count, const uint16_t *gone,
+                    uint32_t gone_count) {
     struct contact contact;
     int error = get_contact(state, account, &contact);
     if (error)
@@ -285,10 +285,10 @@ int directory_targets(struct state *state, const struct identity *own, uint64_t 
     error = contacts_put(state, &contact);
     if (!error)
         error = sealing_drop(state, own, account);
-    return error ? error : directory_ask_list(state, account);
+    return error ? error : answers_ask_list(state, account);
 }
 
-int directory_accept(struct state *state, const struct identity *own, uint64_t account, uint64_t now_s) {
+int answers_accept(struct state *state, const struct identity *own, uint64_t account, uint64_t now_s) {
     struct contact contact;
     int error = contacts_get(state, account, &contact);
     if (!error)
