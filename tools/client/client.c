@@ -56,7 +56,7 @@ uint64_t client_utc_ms(void) {
 }
 
 /* The folder and what is missing above it. */
-static int make_folders(const char *home) {
+int client_make_home(const char *home) {
     char path[PATH_MAX];
     size_t bytes = strlen(home);
     if (bytes == 0 || bytes >= sizeof(path))
@@ -95,14 +95,11 @@ int client_open(const char *home, bool make, struct client **ret_client) {
 }
 
 int client_open_with(const char *home, bool make, const char *passphrase, struct client **ret_client) {
-    char state_file[PATH_MAX + 16];
-    struct stat status;
-    snprintf(state_file, sizeof(state_file), "%s/data.mdb", home);
     if (strlen(home) >= PATH_MAX)
         return -ENAMETOOLONG;
-    if (!make && stat(state_file, &status) < 0)
-        return -errno;
-    int error = make ? make_folders(home) : 0;
+    if (!make && !disk_is_there(home))
+        return -ENOENT;
+    int error = make ? client_make_home(home) : 0;
     if (error)
         return error;
     struct client *client = calloc(1, sizeof(*client));

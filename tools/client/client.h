@@ -23,6 +23,8 @@
 
 struct client;
 
+/* Makes a home folder and what is missing above it, mode 0700. */
+int client_make_home(const char *home);
 /* Opens the home folder; with `make`, makes it and its parents where they are not there, mode 0700. -ENOENT:
  * it is not there; -EPROTO: a newer version wrote its state; -EPERM: others may read it; -ENOKEY: it is
  * locked. */

@@ -25,6 +25,7 @@ struct disk_view {
     size_t bytes;
 };
 
+bool disk_is_there(const char *folder); /* a map is in this folder */
 /* Opens the map in this folder, which exists; makes it where it is new, for its owner to read alone. -EPERM:
  * others may read or write it. */
 int disk_open(const char *folder, uint64_t bytes_max, struct disk **ret_disk);

@@ -121,6 +121,11 @@ static int reserve_lock(const char *folder) {
     return error;
 }
 
+bool disk_is_there(const char *folder) {
+    char path[PATH_MAX];
+    return path_of(folder, DATA_FILE, path) && access(path, F_OK) == 0;
+}
+
 int disk_open(const char *folder, uint64_t bytes_max, struct disk **ret_disk) {
     struct disk *disk = calloc(1, sizeof(*disk));
     if (!disk)

@@ -14,7 +14,7 @@ int relock_begin(struct remake *remake, const char *passphrase, struct lock_cost
     randombytes_buf(&fresh, sizeof(fresh));
     int error = lock_key(passphrase, cost, &fresh, key, locked);
     if (!error) {
-        vault_set_key(remake->vault, key);
+        vault_set_key(remake->state->vault, key);
         error =
             remake_put(remake, key_view(&record), (struct disk_view){.at = locked, .bytes = sizeof(locked)});
     }
@@ -24,26 +24,14 @@ int relock_begin(struct remake *remake, const char *passphrase, struct lock_cost
 
 /* Every record but the lock. */
 static int copy(struct vault *from, struct remake *to) {
-    struct key at = key_of(0);
+    struct key at = {0};
     struct disk_view key, value;
     int error = vault_begin(from, false);
     if (error)
         return error;
-    for (;;) {
-        error = vault_seek(from, key_view(&at), &key, &value);
-        if (error)
-            break;
-        if (key.bytes >= sizeof(at.bytes)) {
-            error = -EUCLEAN;
-            break;
-        }
+    while (!error && (error = vault_walk(from, &at, &key, &value)) == 0) {
         if (key.bytes != 1 || key.at[0] != KEY_LOCK)
             error = remake_put(to, key, value);
-        if (error)
-            break;
-        at.used = 0;
-        key_add(&at, key.at, key.bytes);
-        key_add(&at, "", 1); /* comes right behind it */
         vault_release(from, 0);
     }
     vault_abort(from);

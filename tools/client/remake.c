@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "tools/client/state.h"
-
 #define REMAKE_FOLDER "remake"
 #define REMAKE_MODE 0700
 #define COMMIT_BYTES (16u << 20) /* no transaction is larger: LMDB keeps what it changes in memory */
@@ -20,10 +18,10 @@ int remake_clear(const char *home) {
     return error ? error : disk_erase(folder);
 }
 
-static void close_vault(struct remake *remake) {
-    if (remake->vault)
-        vault_close(remake->vault);
-    remake->vault = NULL;
+static void close_state(struct remake *remake) {
+    if (remake->state)
+        state_close(remake->state);
+    remake->state = NULL;
 }
 
 int remake_begin(struct remake *remake, const char *home) {
@@ -36,27 +34,27 @@ int remake_begin(struct remake *remake, const char *home) {
     if (!error && mkdir(remake->folder, REMAKE_MODE) < 0)
         error = -errno;
     if (!error)
-        error = vault_open(remake->folder, STATE_BYTES_MAX, &remake->vault);
+        error = state_open(remake->folder, &remake->state);
     if (!error)
-        error = vault_begin(remake->vault, true);
+        error = state_begin(remake->state);
     if (error)
         remake_abort(remake);
     return error;
 }
 
 int remake_put(struct remake *remake, struct disk_view key, struct disk_view value) {
-    int error = vault_put(remake->vault, key, value);
+    int error = state_note(remake->state, vault_put(remake->state->vault, key, value));
     remake->unwritten_bytes += key.bytes + value.bytes;
     if (error || remake->unwritten_bytes < COMMIT_BYTES)
         return error;
     remake->unwritten_bytes = 0;
-    error = vault_commit(remake->vault);
-    return error ? error : vault_begin(remake->vault, true);
+    error = state_commit(remake->state);
+    return error ? error : state_begin(remake->state);
 }
 
 int remake_finish(struct remake *remake) {
-    int error = vault_commit(remake->vault);
-    close_vault(remake);
+    int error = state_commit(remake->state);
+    close_state(remake);
     if (!error)
         error = disk_move(remake->folder, remake->home);
     remake_clear(remake->home);
@@ -64,6 +62,6 @@ int remake_finish(struct remake *remake) {
 }
 
 void remake_abort(struct remake *remake) {
-    close_vault(remake);
+    close_state(remake);
     remake_clear(remake->home);
 }

@@ -11,16 +11,17 @@
 
 #include <limits.h>
 
-#include "tools/client/vault.h"
+#include "tools/client/state.h"
 
 struct remake {
     char home[PATH_MAX], folder[PATH_MAX];
-    struct vault *vault; /* the new state: records are put into it in any order, by remake_put */
+    struct state *state; /* the new one, in a write transaction */
     uint64_t unwritten_bytes;
 };
 
-/* Negative errno: of the disk. The vault has no key yet. */
+/* An empty state that is not locked. Negative errno: the disk's. */
 int remake_begin(struct remake *remake, const char *home);
+/* A record of another state, as vault_put; in any order. */
 int remake_put(struct remake *remake, struct disk_view key, struct disk_view value);
 /* The new state takes the place of the old one, which nobody has open. An error: there is the old one. */
 int remake_finish(struct remake *remake);

@@ -45,6 +45,12 @@ static void read_lock(struct state *state, bool *ret_is_locked, uint8_t ret_lock
     memcpy(ret_locked, value.at, LOCK_BYTES);
 }
 
+int state_check_layout(const uint8_t *value, size_t bytes) {
+    if (bytes != sizeof(uint32_t) || bytes_get32(value) == 0)
+        return -EUCLEAN;
+    return bytes_get32(value) > LAYOUT_VERSION ? -EPROTO : 0;
+}
+
 static int check_version(struct state *state, bool *ret_is_locked, uint8_t ret_locked[LOCK_BYTES]) {
     struct key key = key_of(KEY_VERSION);
     struct disk_view value;
@@ -54,11 +60,11 @@ static int check_version(struct state *state, bool *ret_is_locked, uint8_t ret_l
         return error;
     error = state_get(state, &key, &value);
     if (error == 0) {
-        uint32_t found = value.bytes == sizeof(version) ? bytes_get32(value.at) : 0;
+        error = state_check_layout(value.at, value.bytes);
         read_lock(state, ret_is_locked, ret_locked);
-        error = state->error;
+        error = error ? error : state->error;
         state_end(state);
-        return found == 0 ? -EUCLEAN : found > LAYOUT_VERSION ? -EPROTO : error;
+        return error;
     }
     bytes_put32(version, LAYOUT_VERSION);
     state_put(state, &key, version, sizeof(version));

@@ -40,6 +40,8 @@ int state_open(const char *folder, struct state **ret_state);
 /* A locked one, too; passphrase: NULL, or what opens it where it is locked. lock_open's errors besides:
  * -EKEYREJECTED where it is another. */
 int state_open_with(const char *folder, const char *passphrase, struct state **ret_state);
+/* The value of KEY_VERSION: 0; -EPROTO: a newer version of tern wrote it; -EUCLEAN. */
+int state_check_layout(const uint8_t *value, size_t bytes);
 void state_close(struct state *state);
 bool state_is_locked(const struct state *state);   /* what is in it is sealed */
 uint64_t state_version(const struct state *state); /* as disk_version */

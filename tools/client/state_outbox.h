@@ -13,6 +13,8 @@
 
 #define OUTBOX_HISTORY_MAX 1000      /* messages that `tern status` can still show */
 #define OUTBOX_EXCERPT_BYTES_MAX 256 /* of each */
+#define OUTBOX_CARRIED                                                                                       \
+    512 /* why a message failed, beside enum refusal: it was exported without a sent tick */
 
 struct outgoing {
     uint64_t to;

@@ -206,3 +206,18 @@ int vault_seek_before(struct vault *vault, struct disk_view key, struct disk_vie
     int error = disk_seek_before(vault->disk, key, &at, &value);
     return found(vault, error, at, value, ret_key, ret_value);
 }
+
+int vault_walk(struct vault *vault, struct key *at, struct disk_view *ret_key, struct disk_view *ret_value) {
+    struct disk_view key, value;
+    key_add(at, "", 1); /* comes right behind it */
+    int error = vault_seek(vault, key_view(at), &key, &value);
+    if (!error && key.bytes >= sizeof(at->bytes))
+        error = -EUCLEAN;
+    if (error)
+        return error;
+    at->used = 0;
+    key_add(at, key.at, key.bytes);
+    *ret_key = key;
+    *ret_value = value;
+    return 0;
+}

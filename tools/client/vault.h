@@ -17,11 +17,12 @@
 #include "tools/client/disk.h"
 #include "tools/client/e2e/primitive.h"
 
+struct key;
 struct vault;
 
 int vault_open(const char *folder, uint64_t bytes_max, struct vault **ret_vault); /* without a key */
 void vault_close(struct vault *vault);
-/* Outside of a transaction. Everything that is in the map was put there with it. */
+/* All that is in the map was put there with this key, but for the two. */
 void vault_set_key(struct vault *vault, const uint8_t key[PRIMITIVE_KEY_BYTES]);
 bool vault_has_key(const struct vault *vault);
 
@@ -37,6 +38,9 @@ int vault_seek(struct vault *vault, struct disk_view key, struct disk_view *ret_
                struct disk_view *ret_value);
 int vault_seek_before(struct vault *vault, struct disk_view key, struct disk_view *ret_key,
                       struct disk_view *ret_value);
+
+/* Goes through all records in their order: *at is empty at first. -ENOENT: that was the last. */
+int vault_walk(struct vault *vault, struct key *at, struct disk_view *ret_key, struct disk_view *ret_value);
 
 /* For who reads without an end in one transaction: the values seen since the mark are not looked at any
  * more. */

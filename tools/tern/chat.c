@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/reason.h"
 #include "tools/tern/conversation.h"
 #include "tools/tern/editor.h"
 #include "tools/tern/home.h"
@@ -47,7 +46,7 @@ static void print_changes(struct chat *chat) {
             printf(" %s", ticks_name(entry->flags));
         }
         if (entry->reason)
-            printf(" (%s)", refusal_help(entry->reason));
+            printf(" (%s)", ticks_reason_help(entry->reason));
         fputc('\n', stdout);
     }
     fflush(stdout);
@@ -231,7 +230,7 @@ static int chat_with(struct chat *chat) {
     }
     if (failed) {
         fprintf(stderr, "tern: %zu message%s failed: %s\n", failed, failed == 1 ? "" : "s",
-                reason ? refusal_help(reason) : "expired or purged before a device took it");
+                reason ? ticks_reason_help(reason) : "expired or purged before a device took it");
         return EXIT_REFUSED;
     }
     return EXIT_DONE;

@@ -7,6 +7,7 @@
 #include "core/frame.h"
 #include "core/version.h"
 #include "tools/tern/chat.h"
+#include "tools/tern/export.h"
 #include "tools/tern/link.h"
 #include "tools/tern/listen.h"
 #include "tools/tern/lock.h"
@@ -88,6 +89,12 @@ static const struct argp_option lock_options[] = {
     {0},
 };
 
+static const struct argp_option export_options[] = {
+    {"new-passphrase-file", OPTION_NEW_PASSPHRASE_FILE, "FILE", 0,
+     "the passphrase to encrypt with is the first line of FILE (default: typed on the terminal, twice)", 0},
+    {0},
+};
+
 static const struct argp_option no_options[] = {{0}};
 
 const struct command options_commands[] = {
@@ -128,6 +135,19 @@ const struct command options_commands[] = {
      "command may run on the home meanwhile. A passphrase that is forgotten can not be found out.",
      lock_options, lock_run},
     {"unlock", "", 0, 0, "take the lock off again", "", no_options, lock_unlock_run},
+    {"export", "FILE", 1, 1, "write all that the device knows to FILE, encrypted",
+     "FILE is new, is encrypted with a passphrase of its own, and holds this device's keys, its account's "
+     "key where it has that, and its messages. Who has FILE and the passphrase is this device. It is of one "
+     "moment: what is sent and received afterwards is not in it. On a folder that is not locked, "
+     "--passphrase-file does what --new-passphrase-file does.",
+     export_options, export_run},
+    {"import", "FILE", 1, 1, "make an empty home folder the device in FILE",
+     "FILE was written by `tern export`; --passphrase-file has its passphrase. The folder it came from is "
+     "not to be used any more: a device has one session, so whichever of the two connects last ends the "
+     "other's, which then says that another program took over. Messages that had no sent tick when they "
+     "were exported count as failed, because the other folder may have sent them; ticks that come for "
+     "older ones are not shown. A folder that was locked is locked again, with the passphrase of FILE.",
+     no_options, import_run},
 };
 const unsigned options_command_count = sizeof(options_commands) / sizeof(options_commands[0]);
 

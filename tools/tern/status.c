@@ -10,7 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/reason.h"
 #include "tools/client/state_inbox.h"
 #include "tools/client/state_outbox.h"
 #include "tools/tern/home.h"
@@ -88,7 +87,7 @@ static void print_sent(struct state *state, uint64_t last) {
         if (message.payload_bytes == OUTBOX_EXCERPT_BYTES_MAX)
             printf("...");
         if (reason)
-            printf("  (%s)", refusal_help(reason));
+            printf("  (%s)", ticks_reason_help(reason));
         printf("\n");
     }
 }
@@ -141,7 +140,7 @@ static void add_sent(cJSON *array, struct state *state, const struct outgoing *m
     cJSON_AddStringToObject(entry, "time", time_text);
     cJSON_AddStringToObject(entry, "tick", ticks_name(flags));
     if (reason)
-        cJSON_AddStringToObject(entry, "reason", refusal_name(reason));
+        cJSON_AddStringToObject(entry, "reason", ticks_reason_name(reason));
     if (terminal_is_utf8(message->payload, message->payload_bytes)) {
         char *text = strndup((const char *)message->payload, message->payload_bytes);
         cJSON_AddStringToObject(entry, "text", text ? text : "");

@@ -1,6 +1,8 @@
 #include "tools/tern/ticks.h"
 
 #include "core/frame.h"
+#include "core/reason.h"
+#include "tools/client/state_outbox.h"
 
 void ticks_print(FILE *out, uint8_t flags, bool in_colour) {
     if (flags & RECEIPT_READ)
@@ -23,4 +25,13 @@ const char *ticks_name(uint8_t flags) {
     if (flags & RECEIPT_FAILED)
         return "failed";
     return flags & RECEIPT_SENT ? "sent" : "waiting";
+}
+
+const char *ticks_reason_name(uint16_t reason) {
+    return reason == OUTBOX_CARRIED ? "exported" : refusal_name(reason);
+}
+
+const char *ticks_reason_help(uint16_t reason) {
+    return reason == OUTBOX_CARRIED ? "exported before it was sent: the other copy may have sent it"
+                                    : refusal_help(reason);
 }
