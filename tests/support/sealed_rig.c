@@ -193,7 +193,7 @@ static void answer_keys(struct sealed_rig *rig, struct sealed_device *device, co
     static uint8_t rows[SEALED_DEVICES_MAX * FRAME_KEYS_ROW_BYTES];
     struct sealed_account *at = &rig->accounts[ask->account];
     struct frame_keys keys = {.account = ask->account, .list_version = at->list_version, .rows = rows};
-    for (uint16_t d = 1; !rig->keys_refused && d <= SEALED_DEVICES_MAX; d++) {
+    for (uint16_t d = 1; !rig->keys_status && d <= SEALED_DEVICES_MAX; d++) {
         struct sealed_device *other = &at->devices[d];
         if (!is_target(other) || other == device || (ask->device && ask->device != d))
             continue;
@@ -203,7 +203,9 @@ static void answer_keys(struct sealed_rig *rig, struct sealed_device *device, co
             memmove(other->one_time[0], other->one_time[1], --other->one_time_count * FRAME_ONE_TIME_BYTES);
         rig->keys_given++;
     }
-    keys.status = rig->keys_refused ? REFUSAL_RATE : keys.count == 0 ? REFUSAL_NO_DEVICE : REFUSAL_NONE;
+    keys.status = rig->keys_status;
+    if (keys.status == 0 && keys.count == 0)
+        keys.status = REFUSAL_NO_DEVICE;
     if (keys.status == 0) {
         keys.list = at->list;
         keys.list_bytes = at->list_bytes;

@@ -206,6 +206,32 @@ Test(sealing, without_a_device_a_message_is_refused_for_good_and_the_next_one_as
     cr_assert_str_eq(sealed_shown(bob, 0), "in time|");
 }
 
+Test(sealing, a_message_fails_only_by_an_answer_that_is_younger_than_it, .init = begin, .fini = end) {
+    struct sealed_device *alice = sealed_join(&rig, ALICE), *bob = sealed_join(&rig, BOB);
+    uint16_t signed_id = (uint16_t)bob->stock.signed_id;
+    sealed_settle(&rig);
+    bob->stock.signed_id = 0; /* listed, nothing published yet */
+    say(alice, BOB, "too early");
+    sealed_settle(&rig);
+    cr_assert_eq(rig.reason, REFUSAL_NO_DEVICE);
+    cr_assert(contact_is_gone(&(struct contact[]){sealed_contact(alice, BOB)}[0], 1));
+    bob->stock.signed_id = signed_id;
+    say(alice, BOB, "in time");
+    sealed_settle(&rig);
+    cr_assert_str_eq(sealed_shown(bob, 0), "in time|");
+    rig.keys_status = REFUSAL_BLOCKED;
+    sealed_join(&rig, BOB);
+    say(alice, BOB, "blocked");
+    uint32_t asked = rig.asked;
+    sealed_settle(&rig);
+    cr_assert_eq(rig.reason, REFUSAL_BLOCKED);
+    cr_assert_leq(rig.asked, asked + 6, "asked again and again");
+    rig.keys_status = 0;
+    say(alice, BOB, "unblocked");
+    sealed_settle(&rig);
+    cr_assert_str_eq(sealed_shown(bob, 0), "in time|unblocked|");
+}
+
 Test(sealing, a_text_that_is_too_long_for_so_many_devices_is_refused_for_good, .init = begin, .fini = end) {
     struct sealed_device *alice = sealed_join(&rig, ALICE), *bob = sealed_join(&rig, BOB);
     static char text[8192];
@@ -233,7 +259,7 @@ Test(sealing, a_text_that_is_too_long_for_so_many_devices_is_refused_for_good, .
 Test(sealing, keys_that_may_not_be_asked_for_hold_a_message_until_they_may, .init = begin, .fini = end) {
     struct sealed_device *alice = sealed_join(&rig, ALICE), *bob = sealed_join(&rig, BOB);
     sealed_settle(&rig);
-    rig.keys_refused = true;
+    rig.keys_status = REFUSAL_RATE;
     say(alice, BOB, "patience");
     sealed_settle(&rig);
     cr_assert_eq(rig.reason, REFUSAL_RATE);
@@ -241,7 +267,7 @@ Test(sealing, keys_that_may_not_be_asked_for_hold_a_message_until_they_may, .ini
     uint32_t asked = rig.asked;
     sealed_settle(&rig);
     cr_assert_eq(rig.asked, asked, "not asked again at once");
-    rig.keys_refused = false;
+    rig.keys_status = 0;
     rig.now_s += SEALING_RETRY_S;
     sealed_settle(&rig);
     cr_assert_str_eq(sealed_shown(bob, 0), "patience|");

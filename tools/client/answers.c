@@ -87,6 +87,13 @@ static void tell_news(struct state *state, struct contact *contact, enum contact
     contact->news = (uint8_t)news;
 }
 
+static void note_answer(struct contact *contact, uint16_t status, uint64_t now_s) {
+    contact->answered_s = now_s;
+    contact->refused = status;
+    contact->is_answered |= contact->is_awaited;
+    contact->is_awaited = false;
+}
+
 static bool devices_changed(enum contact_news news) {
     return news == CONTACT_FIRST || news == CONTACT_NEWER;
 }
@@ -116,8 +123,7 @@ int answers_list(struct state *state, const struct identity *own, const struct f
     int error = get_contact(state, account, &contact);
     if (error)
         return error;
-    contact.answered_s = now_s;
-    contact.refused = list->status;
+    note_answer(&contact, list->status, now_s);
     if (list->status) {
         *ret_news = 0;
         return contacts_put(state, &contact);
@@ -252,8 +258,7 @@ int answers_keys(struct state *state, const struct identity *own, uint16_t asked
     if (error)
         return error;
     before = contact;
-    contact.answered_s = now_s;
-    contact.refused = keys->status == REFUSAL_NO_DEVICE ? REFUSAL_NONE : keys->status;
+    note_answer(&contact, keys->status == REFUSAL_NO_DEVICE ? REFUSAL_NONE : keys->status, now_s);
     if (contact.refused)
         return contacts_put(state, &contact);
     if (keys->list_bytes)

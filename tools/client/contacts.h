@@ -45,7 +45,9 @@ struct contact {
     bool has_key;        /* account_key is believed */
     bool is_verified;    /* a person has compared the safety number */
     bool has_list;
-    bool has_other; /* another account key than the one believed has signed a list */
+    bool has_other;   /* another account key than the one believed has signed a list */
+    bool is_awaited;  /* a message waits for an answer about this account ... */
+    bool is_answered; /* ... and there it is: not older than the message that fails for it */
     uint8_t account_key[IDENTITY_KEY_BYTES];
     struct devicelist list;  /* has_list: the newest by account_key */
     struct devicelist other; /* has_other */

@@ -133,24 +133,21 @@ static int hold(struct sealing *sealing, uint16_t reason) {
     return -EACCES;
 }
 
-/* The next message asks anew: what is refused now may be otherwise then. */
-static int refuse(struct sealing *sealing, struct contact *contact, uint16_t reason) {
-    contact->answered_s = 0;
-    contact->refused = 0;
-    sealing->reason = reason;
-    int error = contacts_put(sealing->state, contact);
-    return error ? error : -ECONNREFUSED;
-}
-
 static bool may_ask(const struct sealing *sealing, const struct contact *contact) {
     return contact->answered_s == 0 || contact->answered_s > sealing->now_s ||
            sealing->now_s - contact->answered_s >= SEALING_RETRY_S;
 }
 
-static int ask_list(struct sealing *sealing, struct contact *contact) {
+static int await(struct sealing *sealing, struct contact *contact) {
     contact->strange = 0; /* without it, this once: the switch may have changed its mind */
     contact->refused = 0;
-    int error = contacts_put(sealing->state, contact);
+    contact->is_awaited = true;
+    contact->is_answered = false;
+    return contacts_put(sealing->state, contact);
+}
+
+static int ask_list(struct sealing *sealing, struct contact *contact) {
+    int error = await(sealing, contact);
     if (!error)
         error = answers_ask_list(sealing->state, contact->account);
     return error ? error : -EAGAIN;
@@ -161,12 +158,25 @@ static bool is_asked(struct state *state, enum request_kind kind, uint64_t accou
     return state_request_get(state, &ask) == 0 && !ask.is_answered;
 }
 
-static int ask_keys(struct sealing *sealing, uint64_t account, uint16_t device) {
-    struct ask ask = {.kind = ASK_KEYS, .account = account, .device = device};
-    if (is_asked(sealing->state, ASK_KEYS, account, 0) || is_asked(sealing->state, ASK_KEYS, account, device))
+static int ask_keys(struct sealing *sealing, struct contact *contact, uint16_t device) {
+    struct ask ask = {.kind = ASK_KEYS, .account = contact->account, .device = device};
+    if (is_asked(sealing->state, ASK_KEYS, contact->account, 0) ||
+        is_asked(sealing->state, ASK_KEYS, contact->account, device))
         return -EAGAIN;
-    int error = state_request_put(sealing->state, &ask);
+    int error = await(sealing, contact);
+    if (!error)
+        error = state_request_put(sealing->state, &ask);
     return error ? error : -EAGAIN;
+}
+
+/* A message fails only by an answer that was asked for after it was put into the outbox; the next one asks
+ * anew, because it may be otherwise then. */
+static int refuse(struct sealing *sealing, struct contact *contact, uint16_t reason) {
+    contact->is_answered = false;
+    contact->refused = 0;
+    sealing->reason = reason;
+    int error = contacts_put(sealing->state, contact);
+    return error ? error : -ECONNREFUSED;
 }
 
 /* What the switch said when it was asked about this account. */
@@ -177,10 +187,17 @@ static int check_refusal(struct sealing *sealing, struct contact *contact) {
     case REFUSAL_NO_ACCOUNT:
     case REFUSAL_BLOCKED:
     case REFUSAL_SUSPENDED:
-        return refuse(sealing, contact, contact->refused);
+        return contact->is_answered ? refuse(sealing, contact, contact->refused) : ask_list(sealing, contact);
     default:
         return may_ask(sealing, contact) ? ask_list(sealing, contact) : hold(sealing, contact->refused);
     }
+}
+
+/* Nobody is there who could be sealed for. */
+static int check_nobody(struct sealing *sealing, struct contact *contact) {
+    if (contact->is_answered)
+        return refuse(sealing, contact, REFUSAL_NO_DEVICE);
+    return contact->has_list ? ask_keys(sealing, contact, 0) : ask_list(sealing, contact);
 }
 
 /* 0: there is a list to be believed, by which to seal. */
@@ -197,13 +214,13 @@ static int check_contact(struct sealing *sealing, struct contact *contact) {
         reason = HOLD_NOT_LISTED;
     else if (contact->strange)
         reason = HOLD_STRANGE;
+    else if (!contact->has_list && contact->news == CONTACT_NONE)
+        return check_nobody(sealing, contact);
     else if (!contact->has_list)
-        reason = contact->news == CONTACT_NONE ? REFUSAL_NO_DEVICE : HOLD_BAD_LIST;
+        reason = HOLD_BAD_LIST;
     if (!reason)
         return 0;
-    if (may_ask(sealing, contact))
-        return ask_list(sealing, contact);
-    return reason == REFUSAL_NO_DEVICE ? refuse(sealing, contact, reason) : hold(sealing, reason);
+    return may_ask(sealing, contact) ? ask_list(sealing, contact) : hold(sealing, reason);
 }
 
 static void add_targets(struct sealing *sealing, const struct contact *contact, uint16_t self) {
@@ -216,7 +233,7 @@ static void add_targets(struct sealing *sealing, const struct contact *contact, 
 
 /* Channels with those from `first` on, which are all of one account: 0, or keys are asked for. All at once
  * where there is none yet, because how often may be asked is limited. */
-static int check_channels(struct sealing *sealing, const struct contact *contact, uint32_t first) {
+static int check_channels(struct sealing *sealing, struct contact *contact, uint32_t first) {
     uint32_t lacking = 0;
     int error = 0;
     for (uint32_t i = first; i < sealing->count; i++)
@@ -226,10 +243,10 @@ static int check_channels(struct sealing *sealing, const struct contact *contact
     if (contact->bad && !may_ask(sealing, contact))
         return hold(sealing, HOLD_BAD_KEYS);
     if (lacking > 1 && lacking == sealing->count - first)
-        return ask_keys(sealing, contact->account, 0);
+        return ask_keys(sealing, contact, 0);
     for (uint32_t i = first; i < sealing->count && (!error || error == -EAGAIN); i++) {
         if (!state_channels_any(sealing->state, sealing->targets[i]))
-            error = ask_keys(sealing, contact->account, sealing->targets[i].device);
+            error = ask_keys(sealing, contact, sealing->targets[i].device);
     }
     return error;
 }
@@ -237,6 +254,14 @@ static int check_channels(struct sealing *sealing, const struct contact *contact
 static int get_contact(struct sealing *sealing, uint64_t account, struct contact *ret_contact) {
     int error = contacts_get(sealing->state, account, ret_contact);
     return error == -ENOENT ? 0 : error;
+}
+
+/* It was for a message that goes. */
+static int use_answer(struct sealing *sealing, struct contact *contact) {
+    if (!contact->is_answered)
+        return 0;
+    contact->is_answered = false;
+    return contacts_put(sealing->state, contact);
 }
 
 /* The addressed account's devices come first, then the own others: as the parts have to be. */
@@ -255,9 +280,12 @@ static int find_targets(struct sealing *sealing) {
         return error;
     add_targets(sealing, &contact, is_own ? own->device : 0);
     if (sealing->count == 0) /* none is listed, or the switch takes nothing for any: is that still so? */
-        return may_ask(sealing, &contact) && contact.gone_count
-                   ? ask_keys(sealing, sealing->to, 0)
-                   : refuse(sealing, &contact, REFUSAL_NO_DEVICE);
+        return check_nobody(sealing, &contact);
+    error = use_answer(sealing, &contact);
+    if (!error && !is_own)
+        error = use_answer(sealing, &self);
+    if (error)
+        return error;
     uint32_t addressed = sealing->count;
     error = check_channels(sealing, &contact, 0);
     if (is_own || (error && error != -EAGAIN))
