@@ -194,7 +194,7 @@ def repeated_marks_and_messages_are_harmless(world):
         at_bob.pump(lambda: not bob.unconfirmed, what="CONFIRM of a repeated mark")
     at_alice.wait_tick(bob.account, number, wire.READ)
     # The sender repeats what it has no tick for, as if the tick had been lost with a crash.
-    alice.unticked[bob.account, number] = b"once"
+    alice.unticked[bob.account, number] = b"once", {}
     alice.ticks.clear()
     at_alice.close()
     at_alice = wire.Session(alice)

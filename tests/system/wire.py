@@ -53,7 +53,8 @@ REKEY_RECORDS = 1048576
     CODE,
     DEVICE_REMOVE,
     DEVICE_REMOVED,
-) = range(1, 30)
+    TARGETS,
+) = range(1, 31)
 FIRST = 1
 SENT, DELIVERED, READ, FAILED = 1, 2, 4, 8
 REFUSALS = dict(
@@ -108,6 +109,7 @@ LAYOUTS = {
     LIST: ("<IQQHHI", "request account version status zero zero2"),
     CODE: ("<IHHI16s", "request status zero ttl_s code"),
     DEVICE_REMOVED: ("<IHH", "request device status"),
+    TARGETS: ("<HHQ8s", "missing gone account devices"),
 }
 LAYOUTS[LIST_STORED] = LAYOUTS[LIST]
 LAYOUTS[MARK] = LAYOUTS[CONFIRM] = LAYOUTS[RECEIPT]
@@ -132,6 +134,11 @@ def message_frame(addressed, number, payload, flags=0, ttl_s=0, content_type=0, 
         struct.pack("<IQQQQQHHHH", ttl_s, addressed, number, 0, 0, 0, 0, content_type, targets, 0) + payload,
         flags,
     )
+
+
+def part(account, device, payload):
+    """A part for a device, of a message's payload."""
+    return frame(MESSAGE, struct.pack("<IQQQQQHHHH", 0, 0, 0, 0, account, 0, device, 0, 0, 0) + payload)
 
 
 def ack_frame(count):
@@ -204,6 +211,15 @@ def parse_keys(count, rest):
     return rows, rest[176 * count :]
 
 
+def parse_targets(fields):
+    """What is missing and what is gone, as lists of device numbers."""
+    devices = struct.unpack("<4H", fields["devices"])
+    missing, gone = fields["missing"], fields["gone"]
+    if not 1 <= missing + gone <= 4 or 0 in devices[: missing + gone] or any(devices[missing + gone :]):
+        raise WireError("TARGETS: %s" % (fields,))
+    return {"missing": list(devices[:missing]), "gone": list(devices[missing : missing + gone])}
+
+
 def parse(plaintext):
     """The frames of a record's plaintext."""
     frames, at = [], 0
@@ -226,6 +242,8 @@ def parse(plaintext):
             fields["rows"], fields["list"] = parse_keys(fields["count"], rest)
         elif kind in (LIST, LIST_STORED):
             fields["list"] = rest
+        elif kind == TARGETS:
+            fields.update(parse_targets(fields))
         elif kind in (WELCOME, ACCOUNT):
             fields["name"] = rest[: fields["name_bytes"]].decode()
         frames.append(Frame(kind, flags, body, fields))
@@ -368,7 +386,7 @@ class Device:
         self.account, self.number = self.uri.account, None
         self.epoch = int.from_bytes(os.urandom(8), "little") | 1
         self.next_number = collections.Counter()
-        self.unticked = collections.OrderedDict()  # (addressed, number): payload
+        self.unticked = collections.OrderedDict()  # (addressed, number): payload and the rest
         self.ticks = collections.defaultdict(int)  # (addressed, number): bits
         self.refused = set()  # accounts to which the next message is the first after a final refusal
         self.seen = {}  # (sending, device, epoch, addressed): highest number
@@ -423,11 +441,21 @@ class Session:
         device = self.device
         device.next_number[addressed] += 1
         number = device.next_number[addressed]
-        device.unticked[addressed, number] = payload
+        device.unticked[addressed, number] = payload, more
         if addressed in device.refused:
             device.refused.discard(addressed)
             flags |= FIRST
         self.wire.send_record(message_frame(addressed, number, payload, flags, **more))
+        return number
+
+    def send_parts(self, addressed, parts, number=None):
+        """Sends a message to devices: ((account, number), payload) of each. number: of one that was refused."""
+        more = {"content_type": 1, "targets": len(parts)}
+        payload = b"".join(part(account, device, text) for (account, device), text in parts)
+        if number is None:
+            return self.send(addressed, payload, **more)
+        self.device.unticked[addressed, number] = payload, more
+        self.wire.send_record(message_frame(addressed, number, payload, FIRST, **more))
         return number
 
     def give_up(self, addressed, number):
@@ -438,10 +466,9 @@ class Session:
     def send_again(self):
         """Everything without a sent tick, in order, per account; the first one of each says so."""
         begun = set()
-        for (addressed, number), payload in sorted(self.device.unticked.items()):
-            self.wire.send_record(
-                message_frame(addressed, number, payload, 0 if addressed in begun else FIRST)
-            )
+        for (addressed, number), (payload, more) in sorted(self.device.unticked.items()):
+            flags = 0 if addressed in begun else FIRST
+            self.wire.send_record(message_frame(addressed, number, payload, flags, **more))
             begun.add(addressed)
 
     def ack(self):
