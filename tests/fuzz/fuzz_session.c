@@ -211,6 +211,15 @@ static void add_second_devices(void) {
     }
 }
 
+/* All there are: messages that name them arrive. */
+static void publish_keys(void) {
+    for (uint64_t number = 1; number <= 2; number++) {
+        struct account *account = account_find(&one.shard->accounts, number);
+        for (uint32_t i = 0; i < account->slots_used; i++)
+            account->devices[i]->signed_id = 1;
+    }
+}
+
 /* Every close has one reason, and is counted under it. */
 static uint64_t count_closed(void) {
     uint64_t sum = 0;
@@ -240,6 +249,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     one_shard_account("good", publics[GOOD]);
     if (data[1] & 16)
         add_second_devices();
+    if (data[1] & 32)
+        publish_keys();
     struct pair good;
     one_shard_accept(GOOD, true); /* in plaintext: that is faster */
     open_peer(&good, GOOD, HELLO_PLAINTEXT);
