@@ -3,11 +3,21 @@
 #include "core/switch.h"
 
 #define MS_PER_S 1000u
+#define PERIODS 8     /* sessions that wait for tokens come back after so many different times, */
+#define PERIOD_PART 4 /* of which the shortest is this part shorter than the longest */
 
 /* --- limits of the configuration ------------------------------------------------------------------------ */
 
 static uint64_t of_session(const struct session *session, uint64_t per_s) {
     return session->exempt ? 0 : per_s;
+}
+
+/* Until the bucket is full, or nearly: if all waited as long, those that came together would be read in the
+ * same turn, again and again. */
+static uint64_t tokens_ms(const struct session *session, const struct rate *rate, uint64_t per_s) {
+    uint64_t full_ms = rate_full_ms(rate, per_s);
+    uint64_t wait_ms = full_ms - session->shard->now_ms;
+    return full_ms - wait_ms * (session->conn % PERIODS) / (PERIODS * PERIOD_PART);
 }
 
 static void wait_until(struct session *session, enum pace pace, uint64_t at_ms) {
@@ -20,7 +30,7 @@ static bool admits(struct session *session, struct rate *rate, uint64_t per_s, e
     uint64_t now_ms = session->shard->now_ms;
     if (rate_admits(rate, per_s, now_ms))
         return true;
-    wait_until(session, pace, rate_full_ms(rate, per_s));
+    wait_until(session, pace, tokens_ms(session, rate, per_s));
     return false;
 }
 
