@@ -39,6 +39,8 @@ enum key_kind {
     KEY_HEALING = 'Y',  /* account, device -> when a new channel was wanted, and whether it is begun */
     KEY_CHANNELS = 'Z', /* account, device -> the channels with it, secret */
     KEY_HANDED = 'e',   /* UTC, s -> the highest one-time pre-key that was handed out by then */
+    KEY_TRANSFER = 'f', /* account, device, name of a transfer -> a file that comes */
+    KEY_CHUNK = 'k',    /* the same, offset -> a part of it */
     KEY_LOCK = 'l',     /* the key that the others are sealed with, locked with a passphrase */
     KEY_SHARE = 'r',    /* as KEY_DELIVERED: read, the own other devices were not told */
     KEY_SEED = 's',     /* whose -> the secret that an identity or account key is made of */

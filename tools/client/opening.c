@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "tools/client/answers.h"
+#include "tools/client/files.h"
 #include "tools/client/sharing.h"
 #include "tools/client/state_channels.h"
 #include "tools/client/state_keys.h"
@@ -148,36 +149,38 @@ static int open_sealed(struct opening *opening) {
     return state->error ? state->error : error;
 }
 
-static void put(struct opening *opening, enum inner_type type, const uint8_t *content, size_t bytes) {
-    const struct frame_message *message = opening->message;
-    struct received received = {
-        .id = message->id,
-        .accepted_ms = message->accepted_ms,
+/* What is left of the opened message, without its inner type. */
+static struct received received(const struct opening *opening, enum inner_type type) {
+    return (struct received){
+        .id = opening->message->id,
+        .accepted_ms = opening->message->accepted_ms,
         .is_sealed = true,
         .content_type = (uint16_t)type,
-        .payload = content,
-        .payload_bytes = (uint32_t)bytes,
+        .payload = opening->text + INNER_TYPE_BYTES,
+        .payload_bytes = (uint32_t)(opening->text_bytes - INNER_TYPE_BYTES),
     };
-    state_inbox_put(opening->state, &received, opening->own->account);
 }
 
 /* What was in it; 0 or a trouble that is only counted. */
 static enum opening_trouble take_content(struct opening *opening) {
     if (opening->text_bytes < INNER_TYPE_BYTES)
         return TROUBLE_UNKNOWN;
-    const uint8_t *content = opening->text + INNER_TYPE_BYTES;
-    size_t bytes = opening->text_bytes - INNER_TYPE_BYTES;
     bool is_own = opening->remote.account == opening->own->account;
+    uint64_t own = opening->own->account;
     enum inner_type type = (enum inner_type)bytes_get16(opening->text);
+    struct received message = received(opening, type);
     switch (type) {
     case INNER_TEXT:
-    case INNER_FILE:
-        put(opening, type, content, bytes);
+        state_inbox_put(opening->state, &message, own);
         return 0;
+    case INNER_FILE:
+        return files_take(opening->state, &message, own) == -EBADMSG ? TROUBLE_UNKNOWN : 0;
     case INNER_NOTHING:
         return 0;
     case INNER_READ:
-        return is_own && sharing_take(opening->state, content, (uint32_t)bytes) == 0 ? 0 : TROUBLE_UNKNOWN;
+        return is_own && sharing_take(opening->state, message.payload, message.payload_bytes) == 0
+                   ? 0
+                   : TROUBLE_UNKNOWN;
     default:
         return TROUBLE_UNKNOWN;
     }

@@ -51,21 +51,19 @@ static bool shown(const struct outgoing *message, struct disk_view *ret_text) {
     return true;
 }
 
-static void add_history(struct state *state, const struct outgoing *message, uint64_t number) {
+int state_outbox_note(struct state *state, const struct outgoing *message, const void *text, size_t bytes) {
     struct key key = key_of(KEY_HISTORY), newest = key;
-    struct disk_view at, value, text;
-    if (!shown(message, &text))
-        return;
+    struct disk_view at, value;
     key_add64(&newest, UINT64_MAX);
     uint64_t position = 1;
     if (state_seek_before(state, &newest, 1, &at, &value) == 0 && at.bytes == key.used + sizeof(uint64_t))
         position = bytes_get64_be(at.at + 1) + 1;
-    size_t bytes = text.bytes < OUTBOX_EXCERPT_BYTES_MAX ? text.bytes : OUTBOX_EXCERPT_BYTES_MAX;
+    bytes = bytes < OUTBOX_EXCERPT_BYTES_MAX ? bytes : OUTBOX_EXCERPT_BYTES_MAX;
     bytes_put64(state->value, message->to);
-    bytes_put64(state->value + 8, number);
+    bytes_put64(state->value + 8, message->number);
     bytes_put64(state->value + 16, message->utc_ms);
     if (bytes)
-        memcpy(state->value + HISTORY_BYTES, text.at, bytes);
+        memcpy(state->value + HISTORY_BYTES, text, bytes);
     struct key here = key;
     key_add64(&here, position);
     state_put(state, &here, state->value, HISTORY_BYTES + bytes);
@@ -78,6 +76,7 @@ static void add_history(struct state *state, const struct outgoing *message, uin
         state_delete(state, &reason);
         state_delete(state, &oldest);
     }
+    return state->error;
 }
 
 int state_outbox_add(struct state *state, const struct outgoing *message, uint64_t *ret_number) {
@@ -98,7 +97,11 @@ int state_outbox_add(struct state *state, const struct outgoing *message, uint64
     state_put(state, &key, state->value, OUTGOING_BYTES + message->payload_bytes);
     state_set_counter(state, COUNT_LETTER, state_outbox_count(state) + 1);
     state_set_counter(state, BYTES_LETTER, state_outbox_bytes(state) + message->payload_bytes);
-    add_history(state, message, number);
+    struct outgoing numbered = *message;
+    struct disk_view text;
+    numbered.number = number;
+    if (shown(message, &text))
+        state_outbox_note(state, &numbered, text.at, text.bytes);
     if (state->error)
         return state->error;
     *ret_number = number;

@@ -28,6 +28,9 @@ struct outgoing {
 
 /* Gives the message the next number to its account and stores both. -ENOSPC, -EOVERFLOW, -EMSGSIZE. */
 int state_outbox_add(struct state *state, const struct outgoing *message, uint64_t *ret_number);
+/* A line in the history, which state_outbox_add makes of every text: of message its account, number and
+ * time. */
+int state_outbox_note(struct state *state, const struct outgoing *message, const void *text, size_t bytes);
 /* The message with the lowest number >= `from` to this account; the lowest account >= `from` that has any.
  * -ENOENT. */
 int state_outbox_next(struct state *state, uint64_t to, uint64_t from, struct outgoing *ret_message);
