@@ -275,7 +275,7 @@ void client_connect(uint32_t device) {
     for (size_t i = 0; i < sizeof(ephemeral); i++)
         ephemeral[i] = (uint8_t)sim_random();
     enum hello_pattern pattern = sim.plan.encrypted ? HELLO_IK : HELLO_PLAINTEXT;
-    int error = engine_connected(client->engine, pattern, ephemeral, sim.now_ms);
+    int error = engine_connected(client->engine, pattern, ephemeral, sim.now_ms, sim_utc_ms());
     if (error)
         fail(client, "it can't begin a session", error);
     client->turn_ms = sim.now_ms;

@@ -117,7 +117,8 @@ static void say_welcome(struct client_rig *rig) {
 
 void client_rig_connect(struct client_rig *rig) {
     struct frame_link link;
-    cr_assert_eq(engine_connected(rig->engine, HELLO_PLAINTEXT, NULL, rig->now_ms), 0);
+    cr_assert_eq(engine_connected(rig->engine, HELLO_PLAINTEXT, NULL, rig->now_ms, RIG_UTC_MS + rig->now_ms),
+                 0);
     say_hello(rig);
     cr_assert_eq(client_rig_turn(rig), 0);
     struct frame login = rig->frames[rig->frame_at++];
@@ -171,7 +172,7 @@ int client_rig_turn(struct client_rig *rig) {
 /* --- what the device said ------------------------------------------------------------------------------- */
 
 struct frame client_rig_expect(struct client_rig *rig, enum frame_type type) {
-    cr_assert_lt(rig->frame_at, rig->frame_count, "the device said nothing more");
+    cr_assert_lt(rig->frame_at, rig->frame_count, "the device said nothing more, not %d", (int)type);
     struct frame frame = rig->frames[rig->frame_at++];
     cr_assert_eq(frame.type, type, "frame of type %d, not %d", frame.type, type);
     return frame;

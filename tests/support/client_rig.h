@@ -13,7 +13,8 @@
 #define RIG_ACCOUNT 11 /* the device's own */
 #define RIG_DEVICE 3
 #define RIG_EPOCH 0x1122334455667788
-#define RIG_OTHER 22 /* an account it talks to */
+#define RIG_OTHER 22                       /* an account it talks to */
+#define RIG_UTC_MS UINT64_C(1700000000000) /* what time it is when the rig's clock says 0 */
 #define RIG_FRAMES_MAX 4096
 
 struct client_rig {

@@ -2,9 +2,11 @@
 #include <criterion/criterion.h>
 
 #include "core/frame_keys.h"
+#include "core/noise.h"
 #include "core/reason.h"
 #include "tests/support/client_rig.h"
 #include "tools/client/asking.h"
+#include "tools/client/contacts.h"
 
 TestSuite(asking, .timeout = 10);
 
@@ -44,8 +46,24 @@ static struct frame_list expect_list(enum frame_type type) {
     return list;
 }
 
-Test(asking, a_list_is_asked_for_and_kept_for_whoever_waits, .init = begin, .fini = end) {
+/* Whether the question is gone, and what is known of the account then. */
+static struct contact known(struct ask ask) {
+    struct contact contact;
+    cr_assert_eq(state_look(rig.state), 0);
+    cr_assert_eq(state_request_get(rig.state, &ask), -ENOENT);
+    contacts_get(rig.state, ask.account, &contact);
+    state_end(rig.state);
+    return contact;
+}
+
+Test(asking, a_list_is_asked_for_and_goes_to_what_is_known_of_its_account, .init = begin, .fini = end) {
+    static const uint8_t seed[IDENTITY_KEY_BYTES] = {3};
+    struct identity_keys keys;
+    struct devicelist made = {.account = RIG_OTHER, .version = 4};
+    uint8_t bytes[DEVICELIST_BYTES_MAX];
     struct ask ask = {.kind = ASK_LIST, .account = RIG_OTHER, .version = 3};
+    cr_assert_eq(noise_init(), 0);
+    identity_keys_init(&keys, seed);
     put(ask);
     client_rig_connect(&rig);
     struct frame_list list = expect_list(FRAME_LIST_GET);
@@ -53,43 +71,29 @@ Test(asking, a_list_is_asked_for_and_kept_for_whoever_waits, .init = begin, .fin
     cr_assert_eq(list.account, RIG_OTHER);
     cr_assert_eq(list.version, 3);
     list.version = 4;
-    list.list = (const uint8_t *)"signed";
-    list.list_bytes = 6;
+    list.list_bytes = (uint32_t)devicelist_sign(&made, &keys, bytes);
+    list.list = bytes;
     say(frame_write_list(out, FRAME_LIST, &list));
     client_rig_expect_nothing(&rig);
-    ask = look(ask);
-    cr_assert(ask.is_answered);
-    cr_assert_eq(ask.status, 0);
-    cr_assert_eq(ask.version, 4);
-    cr_assert_eq(ask.byte_count, 6);
-    cr_assert_eq(memcmp(ask.bytes, "signed", 6), 0);
-    state_end(rig.state);
+    struct contact contact = known(ask);
+    cr_assert(contact.has_list);
+    cr_assert_eq(contact.list.version, 4);
+    cr_assert_eq(memcmp(contact.account_key, keys.public_key, IDENTITY_KEY_BYTES), 0);
 }
 
-Test(asking, keys_come_back_as_the_frame_they_came_in, .init = begin, .fini = end) {
+Test(asking, keys_are_asked_for_and_a_refusal_is_kept_with_the_account, .init = begin, .fini = end) {
     struct ask ask = {.kind = ASK_KEYS, .account = RIG_OTHER, .device = 7};
     struct frame_keys_get get;
-    struct frame_keys keys = {.account = RIG_OTHER, .count = 1, .list_version = 2};
-    uint8_t row[FRAME_KEYS_ROW_BYTES], bytes[FRAME_KEYS_BYTES];
+    struct frame_keys keys = {.account = RIG_OTHER, .status = REFUSAL_BLOCKED};
     put(ask);
     client_rig_connect(&rig);
     struct frame frame = client_rig_expect(&rig, FRAME_KEYS_GET);
     cr_assert_eq(frame_read_keys_get(&frame, &get), 0);
     cr_assert_eq(get.account, RIG_OTHER);
     cr_assert_eq(get.device, 7);
-    memset(bytes, 5, sizeof(bytes));
-    frame_write_keys_row(row, 7, bytes, NULL);
     keys.request = get.request;
-    keys.rows = row;
     say(frame_write_keys(out, &keys));
-    ask = look(ask);
-    frame = (struct frame){.type = FRAME_KEYS, .bytes = (uint8_t *)ask.bytes, .frame_bytes = ask.byte_count};
-    cr_assert(ask.is_answered);
-    cr_assert_eq(frame_read_keys(&frame, &keys), 0);
-    uint16_t device;
-    cr_assert_eq(memcmp(frame_keys_row(&keys, 0, &device), bytes, sizeof(bytes)), 0);
-    cr_assert_eq(device, 7);
-    state_end(rig.state);
+    cr_assert_eq(known(ask).refused, REFUSAL_BLOCKED);
 }
 
 Test(asking, a_list_is_put_and_the_version_that_is_there_comes_back, .init = begin, .fini = end) {

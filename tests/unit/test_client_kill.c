@@ -98,7 +98,7 @@ static void run_child(int socket, long steps) {
         _exit(5); /* what was not committed is cut off */
     engine_set_before_commit(engine, take_to_file, NULL);
     step();
-    if (engine_connected(engine, HELLO_PLAINTEXT, NULL, 0) < 0)
+    if (engine_connected(engine, HELLO_PLAINTEXT, NULL, 0, 0) < 0)
         _exit(2);
     for (;;) {
         if (engine_turn(engine, 0) < 0)

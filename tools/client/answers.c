@@ -57,8 +57,8 @@ static const char *bad_news(enum contact_news news) {
     case CONTACT_FORGED:
         return "the switch handed out a device list that the account has not signed; it is not used";
     case CONTACT_OTHER_KEY:
-        return "the account key is another than before: a new beginning of the account, or somebody in between; "
-               "compare safety numbers";
+        return "the account key is another than before: a new beginning of the account, or somebody in "
+               "between; compare safety numbers";
     case CONTACT_UNREADABLE:
         return "a newer version of tern made the device list; it is not used";
     default:

@@ -2,13 +2,14 @@
 
 #include <errno.h>
 
-#include "core/frame_keys.h"
 #include "core/must.h"
 #include "core/reason.h"
+#include "tools/client/answers.h"
 
 void asking_restart(struct asking *asking) {
     for (size_t i = 0; i < ASKING_MAX; i++)
         asking->out[i].is_out = false;
+    asking->keys_request = 0;
     asking->is_stale = true;
 }
 
@@ -37,7 +38,7 @@ static struct asked *find(struct asking *asking, const struct ask *ask) {
  * acknowledges lies behind. */
 static struct asked *free_place(struct asking *asking, enum request_kind kind) {
     struct asked *place = NULL;
-    uint32_t out = 0;
+    uint32_t out = asking->keys_request != 0;
     for (size_t i = 0; i < ASKING_MAX; i++) {
         if (asking->out[i].is_out)
             out++;
@@ -116,6 +117,25 @@ int asking_fill(struct asking *asking, struct state *state, struct peer *peer) {
     return 0;
 }
 
+int asking_put_keys(struct asking *asking, struct frame_keys_put *put, struct peer *peer) {
+    if (asking->keys_request || !free_place(asking, ASK_KEYS))
+        return -EBUSY;
+    uint8_t *space = peer_put_space(peer, FRAME_SMALL_BYTES_MAX + FRAME_KEYS_BYTES +
+                                              (size_t)put->count * FRAME_ONE_TIME_BYTES);
+    if (!space)
+        return -ENOMEM;
+    asking->keys_request = put->request = ++asking->last_request;
+    peer_put_done(peer, frame_write_keys_put(space, put));
+    return 0;
+}
+
+void asking_keys_answered(struct asking *asking, uint32_t request) {
+    if (asking->keys_request != request)
+        return;
+    asking->keys_request = 0;
+    asking->is_stale = true;
+}
+
 /* --- answers -------------------------------------------------------------------------------------------- */
 
 /* The question with this number, which is out no longer; NULL: none of this session. */
@@ -168,84 +188,110 @@ static int take_blocked(struct asking *asking, struct state *state, const struct
     return blocked.status == REFUSAL_NO_ACCOUNT ? state_forget_account(state, blocked.account) : state->error;
 }
 
-/* What a frame of the key directory says, whichever it is. */
-struct answer {
-    enum request_kind kind;
-    uint32_t request;
-    struct ask ask; /* status, version, ttl_s, bytes */
-};
-
-static int read_list(const struct frame *frame, struct answer *ret) {
+static int take_list(struct asking *asking, struct state *state, const struct identity *own,
+                     const struct frame *frame, uint64_t now_s) {
     struct frame_list list;
-    if (frame_read_list(frame, &list) < 0 || list.list_bytes > ASK_LIST_BYTES_MAX)
+    enum contact_news news;
+    if (frame_read_list(frame, &list) < 0)
         return -EPROTO;
-    ret->kind = frame->type == FRAME_LIST ? ASK_LIST : ASK_LIST_PUT;
-    ret->request = list.request;
-    ret->ask = (struct ask){.status = list.status, .version = list.version};
-    ret->ask.bytes = list.list;
-    ret->ask.byte_count = list.list_bytes;
-    return 0;
+    const struct ask *asked = answered(asking, list.request);
+    if (!asked || asked->kind != ASK_LIST || asked->account != list.account)
+        return 0;
+    return answers_list(state, own, &list, now_s, &news);
 }
 
-static int read_answer(const struct frame *frame, struct answer *ret) {
+static int take_keys(struct asking *asking, struct state *state, const struct identity *own,
+                     const struct frame *frame, uint64_t now_s) {
     struct frame_keys keys;
-    struct frame_code code;
-    struct frame_device device;
-    switch (frame->type) {
-    case FRAME_KEYS:
-        if (frame_read_keys(frame, &keys) < 0)
-            return -EPROTO;
-        *ret = (struct answer){.kind = ASK_KEYS, .request = keys.request, .ask.status = keys.status};
-        ret->ask.bytes = frame->bytes;
-        ret->ask.byte_count = frame->frame_bytes;
+    if (frame_read_keys(frame, &keys) < 0)
+        return -EPROTO;
+    const struct ask *asked = answered(asking, keys.request);
+    if (!asked || asked->kind != ASK_KEYS || asked->account != keys.account)
         return 0;
-    case FRAME_CODE:
-        if (frame_read_code(frame, &code) < 0)
-            return -EPROTO;
-        *ret = (struct answer){.kind = ASK_CODE, .request = code.request, .ask.status = code.status};
-        ret->ask.ttl_s = code.ttl_s;
-        ret->ask.bytes = frame->bytes + frame->frame_bytes - FRAME_CODE_BYTES;
-        ret->ask.byte_count = FRAME_CODE_BYTES;
-        return 0;
-    case FRAME_DEVICE_REMOVED:
-        if (frame_read_device(frame, &device) < 0)
-            return -EPROTO;
-        *ret = (struct answer){.kind = ASK_REMOVE, .request = device.request, .ask.status = device.status};
-        return 0;
-    default:
-        return read_list(frame, ret);
-    }
+    return answers_keys(state, own, asked->device, &keys, now_s);
 }
 
-/* The answer stays in the question's record, unless that was put anew meanwhile, or deleted. */
-static int take_directory(struct asking *asking, struct state *state, const struct frame *frame) {
-    struct answer answer;
-    if (read_answer(frame, &answer) < 0)
+/* What the state asks just now, if that is what was asked there: NULL where it was put anew meanwhile, or
+ * deleted. */
+static struct ask *still_asked(struct state *state, const struct ask *asked, enum request_kind kind,
+                               struct ask *ret_ask) {
+    if (!asked || asked->kind != kind)
+        return NULL;
+    *ret_ask = *asked;
+    if (state_request_get(state, ret_ask) != 0 || ret_ask->is_answered || ret_ask->version != asked->version)
+        return NULL;
+    return ret_ask;
+}
+
+/* The own list that was put is the account's from now on. */
+static int take_list_stored(struct asking *asking, struct state *state, const struct identity *own,
+                            const struct frame *frame, uint64_t now_s) {
+    struct frame_list stored;
+    struct ask ask;
+    uint8_t bytes[ASK_LIST_BYTES_MAX];
+    enum contact_news news;
+    if (frame_read_list(frame, &stored) < 0)
         return -EPROTO;
-    const struct ask *asked = answered(asking, answer.request);
-    if (!asked || asked->kind != answer.kind)
-        return 0;
-    struct ask ask = *asked;
-    if (state_request_get(state, &ask) != 0 || ask.is_answered || ask.version != asked->version)
+    if (!still_asked(state, answered(asking, stored.request), ASK_LIST_PUT, &ask))
+        return state->error;
+    memcpy(bytes, ask.bytes, ask.byte_count);
+    ask.bytes = bytes;
+    ask.is_answered = true;
+    ask.status = stored.status;
+    ask.version = stored.version;
+    state_request_put(state, &ask);
+    if (state->error || stored.status)
+        return state->error;
+    struct frame_list list = {.account = own->account, .version = stored.version};
+    list.list = bytes;
+    list.list_bytes = ask.byte_count;
+    return answers_list(state, own, &list, now_s, &news);
+}
+
+static int take_code(struct asking *asking, struct state *state, const struct frame *frame) {
+    struct frame_code code;
+    struct ask ask;
+    if (frame_read_code(frame, &code) < 0)
+        return -EPROTO;
+    if (!still_asked(state, answered(asking, code.request), ASK_CODE, &ask))
         return state->error;
     ask.is_answered = true;
-    ask.status = answer.ask.status;
-    ask.version = answer.ask.version;
-    ask.ttl_s = answer.ask.ttl_s;
-    ask.bytes = answer.ask.bytes;
-    ask.byte_count = answer.ask.byte_count;
-    state_request_put(state, &ask);
-    return state->error;
+    ask.status = code.status;
+    ask.ttl_s = code.ttl_s;
+    ask.bytes = code.code;
+    ask.byte_count = sizeof(code.code);
+    return state_request_put(state, &ask);
 }
 
-int asking_take(struct asking *asking, struct state *state, const struct frame *frame) {
+static int take_removed(struct asking *asking, struct state *state, const struct frame *frame) {
+    struct frame_device device;
+    struct ask ask;
+    if (frame_read_device(frame, &device) < 0)
+        return -EPROTO;
+    if (!still_asked(state, answered(asking, device.request), ASK_REMOVE, &ask))
+        return state->error;
+    ask.is_answered = true;
+    ask.status = device.status;
+    return state_request_put(state, &ask);
+}
+
+int asking_take(struct asking *asking, struct state *state, const struct identity *own,
+                const struct frame *frame, uint64_t now_s) {
     switch (frame->type) {
     case FRAME_ACCOUNT:
         return take_account(asking, state, frame);
     case FRAME_BLOCKED:
         return take_blocked(asking, state, frame);
+    case FRAME_KEYS:
+        return take_keys(asking, state, own, frame, now_s);
+    case FRAME_LIST:
+        return take_list(asking, state, own, frame, now_s);
+    case FRAME_LIST_STORED:
+        return take_list_stored(asking, state, own, frame, now_s);
+    case FRAME_CODE:
+        return take_code(asking, state, frame);
     default:
-        return take_directory(asking, state, frame);
+        return take_removed(asking, state, frame);
     }
 }
 

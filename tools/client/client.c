@@ -245,7 +245,7 @@ static int lost(struct client *client, int error) {
 static int connected(struct client *client) {
     uint8_t ephemeral[NOISE_KEY_BYTES];
     randombytes_buf(ephemeral, sizeof(ephemeral));
-    int error = engine_connected(client->engine, HELLO_IK, ephemeral, client_now_ms());
+    int error = engine_connected(client->engine, HELLO_IK, ephemeral, client_now_ms(), client_utc_ms());
     sodium_memzero(ephemeral, sizeof(ephemeral));
     if (error)
         snprintf(client->problem, sizeof(client->problem), "the connection can not begin: %s",

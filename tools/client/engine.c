@@ -8,17 +8,14 @@
 #include "core/mutant.h"
 #include "core/reason.h"
 #include "tools/client/asking.h"
+#include "tools/client/answers.h"
 #include "tools/client/flow.h"
 #include "tools/client/marks.h"
+#include "tools/client/opening.h"
 #include "tools/client/peer.h"
-#include "tools/client/state_inbox.h"
-#include "tools/client/state_outbox.h"
-#include "tools/client/state_request.h"
-
-#define WELCOME_MS 15000 /* from the connection to WELCOME; linking waits for the switch's disk */
-#define ANSWER_MS 10000  /* for the answer to a ping */
-#define SILENCE_S_MIN 1  /* whatever WELCOME says */
-#define SILENCE_S_MAX 300
+#include "tools/client/publishing.h"
+#include "tools/client/sharing.h"
+#include "tools/client/silence.h"
 
 struct engine {
     struct state *state;
@@ -31,13 +28,17 @@ struct engine {
     struct identity identity;
     struct flows flows;
     struct asking asking;
+    struct publishing publishing;
     struct marks marks;
-    bool is_writing;   /* a transaction is open */
-    bool has_messages; /* it took messages */
+    bool is_writing;    /* a transaction is open */
+    bool has_messages;  /* it took messages */
+    bool wants_sharing; /* something was read that the own other devices are to hear of */
     uint64_t items, items_acked;
-    uint64_t version; /* of the state when it was looked through last */
-    uint64_t now_ms, heard_ms, pinged_ms;
-    uint64_t silence_ms;
+    uint64_t version;      /* of the state when it was looked through last, ... */
+    uint64_t committed;    /* ... and after the last commit of this engine */
+    uint64_t utc_ahead_ms; /* of the monotonic clock */
+    uint64_t now_ms;
+    struct silence silence;
     uint32_t come_back_ms;
     unsigned close_reason; /* kept when the peer is gone */
     const char *refusal;
@@ -76,7 +77,7 @@ static int read_identity(struct engine *engine) {
 }
 
 int engine_connected(struct engine *engine, enum hello_pattern pattern, const uint8_t *ephemeral,
-                     uint64_t now_ms) {
+                     uint64_t now_ms, uint64_t utc_ms) {
     engine_disconnected(engine);
     int error = read_identity(engine);
     if (error)
@@ -100,9 +101,9 @@ int engine_connected(struct engine *engine, enum hello_pattern pattern, const ui
     if (error)
         return error;
     engine->items = engine->items_acked = 0;
-    engine->now_ms = engine->heard_ms = now_ms;
-    engine->pinged_ms = 0;
-    engine->silence_ms = WELCOME_MS;
+    engine->now_ms = now_ms;
+    engine->utc_ahead_ms = utc_ms - now_ms;
+    silence_begin(&engine->silence, now_ms);
     engine->come_back_ms = 0;
     engine->close_reason = 0;
     engine->refusal = NULL;
@@ -131,6 +132,10 @@ static int disk_failed(struct engine *engine, int error) {
     if (error && !engine->disk_error)
         engine->disk_error = error;
     return error;
+}
+
+static uint64_t utc_s(const struct engine *engine) {
+    return (engine->now_ms + engine->utc_ahead_ms) / 1000;
 }
 
 /* Everything that arrives in a turn goes into one transaction. */
@@ -166,14 +171,15 @@ static int take_welcome(struct engine *engine, const struct frame *frame) {
     state_set_identity(engine->state, &identity);
     sodium_memzero(identity.secret, sizeof(identity.secret));
     engine->identity = identity;
+    error = disk_failed(engine, answers_ask_again(engine->state));
+    if (error)
+        return error;
     flows_restart(&engine->flows, welcome.unticked_max, welcome.payload_bytes_max);
     marks_restart(&engine->marks);
     asking_restart(&engine->asking);
+    publishing_restart(&engine->publishing);
     engine->version = 0; /* looked through from the start */
-    uint32_t silence_s = welcome.ping_s < SILENCE_S_MIN   ? SILENCE_S_MIN
-                         : welcome.ping_s > SILENCE_S_MAX ? SILENCE_S_MAX
-                                                          : welcome.ping_s;
-    engine->silence_ms = silence_s * UINT64_C(1000);
+    silence_welcome(&engine->silence, welcome.ping_s);
     return 0;
 }
 
@@ -195,7 +201,8 @@ static int take_message(struct engine *engine, const struct frame *frame) {
     enum inbox_take take = INBOX_DUPLICATE;
     int error = open_transaction(engine);
     if (!error)
-        error = disk_failed(engine, state_inbox_take(engine->state, &message, own, &take));
+        error = disk_failed(engine,
+                            opening_take(engine->state, &engine->identity, &message, utc_s(engine), &take));
     if (error)
         return error;
     engine->items++;
@@ -245,9 +252,10 @@ static int fail_message(struct engine *engine, uint64_t to, uint64_t number, uin
     return error;
 }
 
-/* For whoever waits: why nothing goes. That an earlier one has to come first is no reason of its own. */
+/* For whoever waits: why nothing goes. That an earlier one has to come first is no reason of its own; other
+ * targets are sealed for without a word. */
 static int hold(struct engine *engine, const struct frame_refused *refused) {
-    if (refused->reason == REFUSAL_OUT_OF_ORDER)
+    if (refused->reason == REFUSAL_OUT_OF_ORDER || refused->reason == REFUSAL_TARGETS)
         return 0;
     int error = open_transaction(engine);
     return error ? error
@@ -262,6 +270,18 @@ static int take_refused(struct engine *engine, const struct frame *frame) {
         return fail_message(engine, refused.to, refused.number, refused.reason);
     flows_refused(&engine->flows, refused.to, refused.retry_ms, engine->now_ms);
     return hold(engine, &refused);
+}
+
+/* The REFUSED behind it makes the flow send again, sealed for the devices that there are. */
+static int take_targets(struct engine *engine, const struct frame *frame) {
+    struct frame_targets targets;
+    if (frame_read_targets(frame, &targets) < 0)
+        return -EPROTO;
+    int error = open_transaction(engine);
+    return error ? error
+                 : disk_failed(engine, answers_targets(engine->state, &engine->identity, targets.account,
+                                                         targets.devices, targets.missing,
+                                                         targets.devices + targets.missing, targets.gone));
 }
 
 static int take_confirm(struct engine *engine, const struct frame *frame) {
@@ -284,11 +304,33 @@ static int take_ping(struct engine *engine, const struct frame *frame) {
     return peer_put(engine->peer, out, frame_write_ping(out, FRAME_PONG, opaque));
 }
 
+/* The key directory has answered: what was lacking may be there, and what waited has come. */
+static int after_directory(struct engine *engine, const struct frame *frame) {
+    struct frame_list stored;
+    if (frame->type == FRAME_LIST_STORED && frame_read_list(frame, &stored) == 0)
+        publishing_list_stored(&engine->publishing, stored.version);
+    if (frame->type == FRAME_LIST)
+        publishing_look_again(&engine->publishing);
+    flows_try_again(&engine->flows);
+    engine->has_messages = true;
+    return 0;
+}
+
 static int take_answer(struct engine *engine, const struct frame *frame) {
     int error = open_transaction(engine);
     if (error)
         return error;
-    error = asking_take(&engine->asking, engine->state, frame);
+    error = asking_take(&engine->asking, engine->state, &engine->identity, frame, utc_s(engine));
+    if (error)
+        return error == -EPROTO ? error : disk_failed(engine, error);
+    return frame->type == FRAME_ACCOUNT || frame->type == FRAME_BLOCKED ? 0 : after_directory(engine, frame);
+}
+
+static int take_stock(struct engine *engine, const struct frame *frame) {
+    int error = open_transaction(engine);
+    if (!error)
+        error =
+            publishing_take_stock(&engine->publishing, engine->state, &engine->asking, frame, utc_s(engine));
     return error == -EPROTO ? error : disk_failed(engine, error);
 }
 
@@ -302,6 +344,8 @@ static int take_frame(void *context, struct peer *peer, const struct frame *fram
         return take_message(engine, frame);
     case FRAME_RECEIPT:
         return take_receipt(engine, frame);
+    case FRAME_TARGETS:
+        return take_targets(engine, frame);
     case FRAME_CONFIRM:
         return take_confirm(engine, frame);
     case FRAME_REFUSED:
@@ -317,6 +361,8 @@ static int take_frame(void *context, struct peer *peer, const struct frame *fram
     case FRAME_CODE:
     case FRAME_DEVICE_REMOVED:
         return take_answer(engine, frame);
+    case FRAME_KEYS_STOCK:
+        return take_stock(engine, frame);
     case FRAME_RECONNECT: {
         struct frame_close body;
         if (frame_read_close(frame, &body) < 0)
@@ -324,7 +370,7 @@ static int take_frame(void *context, struct peer *peer, const struct frame *fram
         engine->come_back_ms = body.after_ms;
         return 0;
     }
-    default: /* KEYS_STOCK; CLOSE: the peer keeps its reason, the end of the connection follows */
+    default: /* CLOSE: the peer keeps its reason, the end of the connection follows */
         return 0;
     }
 }
@@ -332,24 +378,54 @@ static int take_frame(void *context, struct peer *peer, const struct frame *fram
 int engine_input(struct engine *engine, const uint8_t *bytes, size_t count, uint64_t now_ms) {
     if (engine->disk_error)
         return engine->disk_error;
-    engine->now_ms = engine->heard_ms = now_ms;
+    engine->now_ms = now_ms;
+    silence_heard(&engine->silence, now_ms);
     return peer_input(engine->peer, bytes, count, take_frame, engine);
 }
 
 /* --- a turn --------------------------------------------------------------------------------------------- */
 
-static int commit(struct engine *engine) {
+/* What this device has to make before it can say it: keys, and messages sealed. */
+static bool wants_preparing(const struct engine *engine) {
+    return peer_is_open(engine->peer) &&
+           (engine->wants_sharing || publishing_wants(&engine->publishing, utc_s(engine)) ||
+            flows_want_sealing(&engine->flows, engine->now_ms));
+}
+
+/* In a write transaction. */
+static int prepare(struct engine *engine) {
+    struct state *state = engine->state;
+    const struct identity *own = &engine->identity;
     int error = 0;
-    if (engine->is_writing) {
-        if (engine->has_messages && engine->before_commit)
-            error = engine->before_commit(engine->before_commit_context, engine->state);
-        if (error) {
-            forget_transaction(engine);
-            return disk_failed(engine, error);
-        }
-        engine->is_writing = engine->has_messages = false;
-        error = disk_failed(engine, state_commit(engine->state));
+    if (!peer_is_open(engine->peer))
+        return 0;
+    if (publishing_wants(&engine->publishing, utc_s(engine)))
+        error = publishing_prepare(&engine->publishing, state, own, utc_s(engine));
+    if (!error && sharing_any(state))
+        error = sharing_put(state, own, utc_s(engine) * 1000);
+    if (!error)
+        error = flows_seal(&engine->flows, state, own, engine->now_ms, utc_s(engine));
+    return error;
+}
+
+static int commit_transaction(struct engine *engine) {
+    int error = prepare(engine);
+    if (!error && engine->has_messages && engine->before_commit)
+        error = engine->before_commit(engine->before_commit_context, engine->state);
+    if (error) {
+        forget_transaction(engine);
+        return error;
     }
+    engine->is_writing = engine->has_messages = engine->wants_sharing = false;
+    error = state_commit(engine->state);
+    engine->committed = state_version(engine->state);
+    return error;
+}
+
+static int commit(struct engine *engine) {
+    int error = wants_preparing(engine) ? open_transaction(engine) : 0;
+    if (!error && engine->is_writing)
+        error = disk_failed(engine, commit_transaction(engine));
     if (error || engine->items == engine->items_acked)
         return error;
     crash_point(client_before_ack);
@@ -375,12 +451,17 @@ static int gather_once(struct engine *engine, struct outgoing *ret_large) {
     if (version != engine->version) {
         marks_look_again(&engine->marks);
         asking_look_again(&engine->asking);
+        engine->wants_sharing = sharing_any(state);
         error = flows_find(&engine->flows, state);
     }
+    if (version != engine->version && version != engine->committed)
+        flows_try_again(&engine->flows); /* another process may have brought what was lacking */
     if (!error)
         error = marks_fill(&engine->marks, state, engine->identity.account, engine->peer, engine->now_ms);
     if (!error)
         error = asking_fill(&engine->asking, state, engine->peer);
+    if (!error)
+        error = publishing_fill(&engine->publishing, &engine->asking, engine->peer);
     if (!error)
         error = flows_fill(&engine->flows, state, engine->peer, engine->now_ms, ret_large);
     int disk_error = state->error;
@@ -400,21 +481,6 @@ static int gather(struct engine *engine) {
     return error;
 }
 
-static int watch_silence(struct engine *engine) {
-    uint64_t silent_ms = engine->now_ms - engine->heard_ms;
-    if (!peer_is_open(engine->peer))
-        return silent_ms >= engine->silence_ms ? -ETIMEDOUT : 0;
-    if (silent_ms < engine->silence_ms) {
-        engine->pinged_ms = 0;
-        return 0;
-    }
-    if (engine->pinged_ms)
-        return engine->now_ms - engine->pinged_ms >= ANSWER_MS ? -ETIMEDOUT : 0;
-    uint8_t out[FRAME_SMALL_BYTES_MAX];
-    engine->pinged_ms = engine->now_ms;
-    return peer_put(engine->peer, out, frame_write_ping(out, FRAME_PING, engine->now_ms));
-}
-
 int engine_turn(struct engine *engine, uint64_t now_ms) {
     engine->now_ms = now_ms;
     if (engine->disk_error)
@@ -422,14 +488,17 @@ int engine_turn(struct engine *engine, uint64_t now_ms) {
     int error = commit(engine);
     if (!error && peer_is_open(engine->peer))
         error = gather(engine);
-    return error ? error : watch_silence(engine);
+    if (!error && wants_preparing(engine)) { /* messages that are not sealed yet */
+        error = commit(engine);
+        error = error ? error : gather(engine);
+    }
+    return error ? error : silence_watch(&engine->silence, engine->peer, now_ms);
 }
 
 uint64_t engine_due_ms(const struct engine *engine) {
     if (!engine->peer)
         return UINT64_MAX;
-    uint64_t due_ms =
-        engine->pinged_ms ? engine->pinged_ms + ANSWER_MS : engine->heard_ms + engine->silence_ms;
+    uint64_t due_ms = silence_due_ms(&engine->silence);
     if (peer_is_open(engine->peer)) {
         uint64_t retry_ms = flows_due_ms(&engine->flows), mark_ms = marks_due_ms(&engine->marks);
         due_ms = retry_ms < due_ms ? retry_ms : due_ms;

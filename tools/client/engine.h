@@ -29,9 +29,10 @@ typedef int engine_before_commit(void *context, struct state *state);
 void engine_set_before_commit(struct engine *engine, engine_before_commit *call, void *context);
 
 /* A connection is there: a session begins. ephemeral: 32 fresh random bytes, not used in plaintext mode.
- * -ENOENT: the device was never linked. */
+ * now_ms: monotonic, as in all calls; utc_ms: what time it is then, since 1970. -ENOENT: the device was never
+ * linked. */
 int engine_connected(struct engine *engine, enum hello_pattern pattern, const uint8_t *ephemeral,
-                     uint64_t now_ms);
+                     uint64_t now_ms, uint64_t utc_ms);
 /* The connection is over; what was not committed is forgotten. */
 void engine_disconnected(struct engine *engine);
 

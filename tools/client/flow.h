@@ -5,6 +5,10 @@
  * there and makes it wait. What a flow sends first in a session, and first after a refusal, carries the flag
  * *first*.
  *
+ * Messages of CONTENT_SEALED are sealed before they are sent, as many in one transaction as may go out: a
+ * flow that comes to one which is not says so (flows_want_sealing). One that can't be sealed yet holds its
+ * flow.
+ *
  * Threads: one.  Memory: one entry for each account that anything is out to. */
 #ifndef TERN_TOOLS_CLIENT_FLOW_H
 #define TERN_TOOLS_CLIENT_FLOW_H
@@ -14,20 +18,25 @@
 
 #define FLOW_OUT_MAX 1024                  /* messages without a sent tick in a session, all flows together */
 #define FLOW_GATHER_BYTES_MAX (128u << 10) /* gathered in the peer before more is read from the outbox */
+#define FLOW_SEAL_BYTES_MAX (1u << 20)     /* sealed in a transaction */
 
 struct flow {
     uint64_t to;
     uint64_t next;     /* the lowest number not sent in this session, or to be sent again */
     uint64_t retry_ms; /* monotonic: not before; 0: at once */
-    uint32_t out;      /* sent in this session, no tick yet */
-    bool is_first;     /* the next message carries the flag */
+    uint64_t sealed;  /* everything below is sealed, as far as it was not sent; 0: that has to be looked at */
+    uint64_t held_ms; /* monotonic: no message is sealed before; 0: none is held */
+    uint32_t out;     /* sent in this session, no tick yet */
+    uint32_t ready;   /* sealed, not sent */
+    bool is_first;    /* the next message carries the flag */
+    bool wants_sealing;
 };
 
 struct flows {
     struct flow *list;
     size_t count, capacity;
     size_t turn; /* which flow goes first, so that one with a large backlog does not hold up the others */
-    uint32_t out, out_max;
+    uint32_t out, ready, out_max;
     uint32_t payload_bytes_max;
 };
 
@@ -41,13 +50,21 @@ int flows_find(struct flows *flows, struct state *state);
  * *ret_large is larger than the switch takes. */
 int flows_fill(struct flows *flows, struct state *state, struct peer *peer, uint64_t now_ms,
                struct outgoing *ret_large);
+/* A message has to be sealed before anything more goes out. */
+bool flows_want_sealing(const struct flows *flows, uint64_t now_ms);
+/* Seals what may go out next. In a write transaction, which is to be committed. now_s: UTC. 0, or the
+ * transaction's error. */
+int flows_seal(struct flows *flows, struct state *state, const struct identity *own, uint64_t now_ms,
+               uint64_t now_s);
+/* Something that was lacking for sealing may be there. */
+void flows_try_again(struct flows *flows);
 /* The number below which everything to this account was sent in this session; 0 where nothing was. */
 uint64_t flows_below(const struct flows *flows, uint64_t to);
 /* So many of them have left the outbox. */
 void flows_left(struct flows *flows, uint64_t to, uint32_t count);
 /* Refused for now: everything without a tick goes again, retry_ms from now. */
 void flows_refused(struct flows *flows, uint64_t to, uint32_t retry_ms, uint64_t now_ms);
-/* When the first flow may try again; UINT64_MAX: none waits. */
+/* When the first flow may try again, to send or to seal; UINT64_MAX: none waits. */
 uint64_t flows_due_ms(const struct flows *flows);
 
 #endif

@@ -25,9 +25,8 @@ static struct key ask_key(const struct ask *ask) {
 
 static int read_value(struct state *state, struct disk_view value, struct ask *ask) {
     bool is_directory = state_request_is_directory(ask->kind);
-    if (is_directory ? value.bytes < DIRECTORY_BYTES : value.bytes != ASK_BYTES)
-        return state_damaged(state);
-    if (ask->kind == ASK_LIST_PUT && value.bytes > DIRECTORY_BYTES + ASK_LIST_BYTES_MAX)
+    if (is_directory ? value.bytes < DIRECTORY_BYTES || value.bytes > DIRECTORY_BYTES + ASK_LIST_BYTES_MAX
+                     : value.bytes != ASK_BYTES)
         return state_damaged(state);
     ask->is_answered = value.at[0];
     ask->on = value.at[1];
@@ -49,7 +48,7 @@ int state_request_put(struct state *state, const struct ask *ask) {
     bytes_put16(value + 2, ask->status);
     if (!state_request_is_directory(ask->kind))
         return state_put(state, &key, value, ASK_BYTES);
-    if (ask->byte_count > (ask->kind == ASK_LIST_PUT ? ASK_LIST_BYTES_MAX : FRAME_BYTES_MAX))
+    if (ask->byte_count > ASK_LIST_BYTES_MAX)
         return state_note(state, -EMSGSIZE);
     bytes_put32(value + 4, ask->ttl_s);
     bytes_put64(value + 8, ask->version);

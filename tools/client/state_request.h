@@ -32,13 +32,12 @@ struct ask {
     uint16_t device;                     /* ASK_KEYS (0: all), ASK_REMOVE; else 0 */
     char name[FRAME_NAME_BYTES_MAX + 1]; /* ASK_ACCOUNT */
     bool on;                             /* ASK_BLOCK: block, not unblock */
-    uint64_t version; /* ASK_LIST: that is known, 0 none; ASK_LIST_PUT: of the list. Answered: the switch's */
+    uint64_t
+        version; /* ASK_LIST: that is known, 0 none; ASK_LIST_PUT: of the list, once answered the switch's */
     bool is_answered;
-    uint16_t status; /* enum refusal, once answered */
-    uint32_t ttl_s;  /* ASK_CODE, once answered: how long the code links */
-    /* ASK_LIST_PUT: the list. Answered: ASK_LIST: the list, none where it is the known one; ASK_KEYS: the
-     * frame KEYS, for frame_read_keys; ASK_CODE: the code. */
-    const uint8_t *bytes;
+    uint16_t status;      /* enum refusal, once answered */
+    uint32_t ttl_s;       /* ASK_CODE, once answered: how long the code links */
+    const uint8_t *bytes; /* ASK_LIST_PUT: the list; ASK_CODE, once answered: the code */
     uint32_t byte_count;
 };
 

@@ -1,0 +1,261 @@
+/* What a device leaves with the switch so that others can encrypt for it, as the switch sees it. */
+#include <criterion/criterion.h>
+
+#include "core/frame_keys.h"
+#include "core/noise.h"
+#include "core/reason.h"
+#include "tests/support/client_rig.h"
+#include "tools/client/contacts.h"
+#include "tools/client/publishing.h"
+
+TestSuite(publishing, .timeout = 30);
+
+static struct client_rig rig;
+static struct frame_keys_stock stock; /* what the switch has */
+static uint8_t out[8192];
+static struct identity_keys account_key;
+
+static void begin_bare(void) {
+    cr_assert_eq(noise_init(), 0);
+    stock = (struct frame_keys_stock){0};
+    client_rig_begin(&rig);
+}
+
+static void begin_further(void) {
+    begin_bare();
+    cr_assert_eq(state_begin(rig.state), 0);
+    state_keys_make(rig.state);
+    cr_assert_eq(state_commit(rig.state), 0);
+}
+
+/* The first device of an account. */
+static void begin(void) {
+    begin_further();
+    cr_assert_eq(state_begin(rig.state), 0);
+    state_keys_make_account(rig.state);
+    cr_assert_eq(state_keys_account(rig.state, &account_key), 0);
+    contacts_pin(rig.state, RIG_ACCOUNT, account_key.public_key);
+    cr_assert_eq(state_commit(rig.state), 0);
+}
+
+static void end(void) {
+    client_rig_end(&rig);
+}
+
+static void say(size_t frame_bytes) {
+    cr_assert_eq(client_rig_say(&rig, out, frame_bytes), 0);
+    cr_assert_eq(client_rig_turn(&rig), 0);
+}
+
+static void say_stock(uint32_t request, uint16_t status) {
+    stock.request = request;
+    stock.status = status;
+    say(frame_write_keys_stock(out, &stock));
+}
+
+static void connect_device(void) {
+    client_rig_connect(&rig);
+    say_stock(0, 0);
+}
+
+static bool is_done(void) {
+    cr_assert_eq(state_look(rig.state), 0);
+    bool done = publishing_is_done(rig.state);
+    state_end(rig.state);
+    return done;
+}
+
+/* LIST_PUT of this version, with this device on it; it is stored, and what the device says then is there. */
+static void expect_list(uint64_t version) {
+    struct frame_list put;
+    struct devicelist list;
+    struct frame frame = client_rig_expect(&rig, FRAME_LIST_PUT);
+    cr_assert_eq(frame_read_list(&frame, &put), 0);
+    cr_assert_eq(put.version, version);
+    cr_assert_eq(devicelist_read(&list, RIG_ACCOUNT, account_key.public_key, put.list, put.list_bytes), 0);
+    cr_assert_eq(list.version, version);
+    cr_assert_not_null(devicelist_find(&list, RIG_DEVICE));
+    client_rig_expect_nothing(&rig);
+    stock.list_version = version;
+    struct frame_list stored = {.request = put.request, .version = version};
+    say(frame_write_list(out, FRAME_LIST_STORED, &stored));
+}
+
+/* KEYS_PUT with so many one-time pre-keys. The answer: status 0 takes them. */
+static void expect_keys(uint16_t count, uint16_t status) {
+    struct frame_keys_put put;
+    struct frame frame = client_rig_expect(&rig, FRAME_KEYS_PUT);
+    cr_assert_eq(frame_read_keys_put(&frame, &put), 0);
+    cr_assert_eq(put.count, count);
+    client_rig_expect_nothing(&rig);
+    if (status == 0) {
+        stock.signed_id = frame_keys_signed_id(put.keys);
+        stock.left = (uint16_t)(stock.left + count);
+        if (count)
+            stock.one_time_last =
+                frame_one_time_id(put.one_time + (count - 1u) * (size_t)FRAME_ONE_TIME_BYTES);
+    }
+    say_stock(put.request, status);
+}
+
+static void publish(void) {
+    connect_device();
+    expect_list(1);
+    expect_keys(PREKEY_ONE_TIME_STOCK, 0);
+    client_rig_expect_nothing(&rig);
+}
+
+Test(publishing, the_first_device_signs_a_list_and_then_publishes_its_keys, .init = begin, .fini = end) {
+    cr_assert(!is_done());
+    publish();
+    cr_assert(is_done());
+    client_rig_restart(&rig);
+    connect_device();
+    client_rig_expect_nothing(&rig);
+}
+
+/* The switch has stored list and keys, and its answers got lost. */
+Test(publishing, what_was_not_answered_is_said_again_as_it_was, .init = begin, .fini = end) {
+    struct frame_keys_put first, again;
+    static uint8_t before[8192];
+    connect_device();
+    client_rig_expect(&rig, FRAME_LIST_PUT);
+    client_rig_restart(&rig);
+    client_rig_connect(&rig); /* the question is in the state */
+    expect_list(1);
+    say_stock(0, 0);
+    struct frame frame = client_rig_expect(&rig, FRAME_KEYS_PUT);
+    memcpy(before, frame.bytes, frame.frame_bytes);
+    frame.bytes = before;
+    cr_assert_eq(frame_read_keys_put(&frame, &first), 0);
+    client_rig_restart(&rig);
+    connect_device();
+    frame = client_rig_expect(&rig, FRAME_KEYS_PUT);
+    cr_assert_eq(frame_read_keys_put(&frame, &again), 0);
+    cr_assert_eq(again.count, first.count);
+    cr_assert_eq(memcmp(again.keys, first.keys, FRAME_KEYS_BYTES), 0);
+    cr_assert_eq(memcmp(again.one_time, first.one_time, (size_t)first.count * FRAME_ONE_TIME_BYTES), 0);
+}
+
+Test(publishing, a_low_stock_is_filled_up, .init = begin, .fini = end) {
+    publish();
+    stock.left = PREKEY_ONE_TIME_LOW;
+    say_stock(0, 0);
+    expect_keys(PREKEY_ONE_TIME_STOCK - PREKEY_ONE_TIME_LOW, 0);
+    client_rig_expect_nothing(&rig);
+}
+
+Test(publishing, the_signed_pre_key_gets_a_successor_within_a_long_session, .init = begin, .fini = end) {
+    publish();
+    uint32_t before = stock.signed_id;
+    for (uint32_t hours = 0; stock.signed_id == before; hours++) {
+        cr_assert_leq(hours, PREKEY_ROTATE_S / 3600 + 2);
+        rig.now_ms += 3600 * 1000;
+        say(frame_write_ping(out, FRAME_PONG, 0));
+        while (rig.frame_at < rig.frame_count && rig.frames[rig.frame_at].type != FRAME_KEYS_PUT)
+            rig.frame_at++;
+        if (rig.frame_at < rig.frame_count)
+            expect_keys(0, 0);
+    }
+    cr_assert_gt(stock.signed_id, before);
+}
+
+Test(publishing, a_refusal_is_not_answered_by_the_same_at_once, .init = begin, .fini = end) {
+    connect_device();
+    expect_list(1);
+    expect_keys(PREKEY_ONE_TIME_STOCK, REFUSAL_STORE_FULL);
+    client_rig_expect_nothing(&rig);
+    cr_assert(!is_done());
+    rig.now_ms += PUBLISHING_AGAIN_S * 1000;
+    say(frame_write_ping(out, FRAME_PONG, 0));
+    while (rig.frames[rig.frame_at].type != FRAME_KEYS_PUT)
+        rig.frame_at++;
+    expect_keys(PREKEY_ONE_TIME_STOCK, 0);
+    cr_assert(is_done());
+}
+
+Test(publishing, a_list_that_the_switch_lost_is_put_again, .init = begin, .fini = end) {
+    publish();
+    client_rig_restart(&rig);
+    stock.list_version = 0;
+    connect_device();
+    expect_list(1);
+    client_rig_expect_nothing(&rig);
+}
+
+/* Nobody would encrypt for it, and what it said of itself could not be believed. */
+Test(publishing, a_device_that_is_not_on_the_list_publishes_nothing, .init = begin_further, .fini = end) {
+    connect_device();
+    client_rig_expect_nothing(&rig);
+    cr_assert(!is_done());
+}
+
+Test(publishing, a_device_without_keys_says_nothing_of_them, .init = begin_bare, .fini = end) {
+    stock.list_version = 4;
+    connect_device();
+    client_rig_expect_nothing(&rig);
+}
+
+/* The list that the switch has, signed by somebody, with these devices. */
+static void say_list(const struct identity_keys *keys, uint64_t version, uint16_t device,
+                     const uint8_t *identity) {
+    struct devicelist list = {.account = RIG_ACCOUNT, .version = version};
+    struct devicelist_device listed = {.number = device};
+    uint8_t bytes[DEVICELIST_BYTES_MAX];
+    struct frame_list get;
+    struct frame frame = client_rig_expect(&rig, FRAME_LIST_GET);
+    cr_assert_eq(frame_read_list(&frame, &get), 0);
+    cr_assert_eq(get.account, RIG_ACCOUNT);
+    memcpy(listed.identity, identity, IDENTITY_KEY_BYTES);
+    devicelist_add(&list, &listed);
+    struct frame_list answer = {.request = get.request, .account = RIG_ACCOUNT, .version = version};
+    answer.list_bytes = (uint32_t)devicelist_sign(&list, keys, bytes);
+    answer.list = bytes;
+    say(frame_write_list(out, FRAME_LIST, &answer));
+}
+
+/* A further device, once the first one has put it on the list. */
+Test(publishing, a_device_publishes_when_it_finds_itself_on_the_list, .init = begin_further, .fini = end) {
+    static const uint8_t seed[IDENTITY_KEY_BYTES] = {7};
+    struct identity_keys identity;
+    identity_keys_init(&account_key, seed);
+    cr_assert_eq(state_begin(rig.state), 0);
+    contacts_pin(rig.state, RIG_ACCOUNT, account_key.public_key);
+    cr_assert_eq(state_keys_identity(rig.state, &identity), 0);
+    cr_assert_eq(state_commit(rig.state), 0);
+    stock.list_version = 1;
+    connect_device();
+    say_list(&account_key, 1, 1, account_key.public_key);
+    client_rig_expect_nothing(&rig);
+    stock.list_version = 2;
+    say_stock(0, 0);
+    say_list(&account_key, 2, RIG_DEVICE, identity.public_key);
+    expect_keys(PREKEY_ONE_TIME_STOCK, 0);
+    client_rig_expect_nothing(&rig);
+    cr_assert(is_done());
+}
+
+Test(publishing, a_device_whose_number_has_anothers_key_publishes_nothing, .init = begin_further,
+     .fini = end) {
+    static const uint8_t seed[IDENTITY_KEY_BYTES] = {7};
+    identity_keys_init(&account_key, seed);
+    stock.list_version = 1;
+    connect_device();
+    say_list(&account_key, 1, RIG_DEVICE, account_key.public_key);
+    client_rig_expect_nothing(&rig);
+    cr_assert(!is_done());
+}
+
+/* Its owner lost all devices, or the switch lies: it has a list that the new account key did not sign. */
+Test(publishing, a_list_of_another_key_gets_one_above_it, .init = begin, .fini = end) {
+    static const uint8_t seed[IDENTITY_KEY_BYTES] = {9};
+    struct identity_keys other;
+    identity_keys_init(&other, seed);
+    stock.list_version = 6;
+    connect_device();
+    say_list(&other, 6, 1, other.public_key);
+    expect_list(7);
+    expect_keys(PREKEY_ONE_TIME_STOCK, 0);
+    client_rig_expect_nothing(&rig);
+    cr_assert(is_done());
+}
