@@ -80,21 +80,21 @@ def the_number_of_shards_may_change_between_starts(world):
 
 @test
 def sighup_takes_over_what_can_be_reloaded(world):
-    switch = world.switch(payload_bytes_max=100)
+    switch = world.switch(payload_bytes_max=1000)
     alice, _ = world.linked(switch, "alice", "bob")
 
-    def sends(payload_bytes):
+    def sends(text_bytes):
         alice.run("status")  # it hears of the limit when it connects
-        sending = alice.start("send", "bob", "x" * payload_bytes, "--wait", "sent", "--timeout", "10")
+        sending = alice.start("send", "bob", "x" * text_bytes, "--wait", "sent", "--timeout", "10")
         return sending.wait() == 0
 
-    check(not sends(101), "a payload above the limit was sent")
-    switch.settings.update(payload_bytes_max=1000, map_bytes="32M")
+    check(not sends(1000), "a payload above the limit was sent")
+    switch.settings.update(payload_bytes_max=2000, map_bytes="32M")
     switch.write_config()
     os.kill(switch.pid, signal.SIGHUP)
     until(lambda: sends(1000), 15, "the new limit to count")
     check("map_bytes" in switch.process.err(), "not told that map_bytes needs a restart")
-    switch.settings.update(payload_bytes_max=2000)
+    switch.settings.update(payload_bytes_max=4000)
     switch.write_config()
     switch.ctl("reload")
     check(sends(2000), "the limit of ternctl reload does not count")

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/client/sealing.h"
 #include "tools/tern/conversation.h"
 #include "tools/tern/editor.h"
 #include "tools/tern/home.h"
@@ -20,7 +21,7 @@ struct chat {
     struct client *client;
     const char *name;
     char own_name[FRAME_NAME_BYTES_MAX + 1];
-    uint32_t payload_bytes_max;
+    uint32_t text_bytes_max;
     struct conversation conversation;
     struct editor editor;
     struct screen screen;
@@ -38,8 +39,10 @@ static void print_changes(struct chat *chat) {
         const struct entry *entry = &chat->conversation.entries[i];
         if (!entry->is_changed || (entry->is_own && !entry->is_copy && !entry->flags))
             continue;
-        printf("%s  ", entry->is_own ? chat->own_name : chat->name);
+        printf("%s  ", entry->is_notice ? "!" : entry->is_own ? chat->own_name : chat->name);
         terminal_write(stdout, entry->text, entry->bytes);
+        if (entry->is_clear)
+            fputs("  (not encrypted)", stdout);
         if (entry->is_own && !entry->is_copy) {
             fputs("  ", stdout);
             ticks_print(stdout, entry->flags, false);
@@ -121,8 +124,8 @@ static int send_line(struct chat *chat) {
     }
     if (editor->bytes == 0)
         return 0;
-    if (editor->bytes > chat->payload_bytes_max) {
-        note(chat, "that is longer than the switch takes; not sent");
+    if (editor->bytes > chat->text_bytes_max) {
+        note(chat, "that is longer than fits into a message; not sent");
         editor_clear(editor);
         return 0;
     }
@@ -193,10 +196,11 @@ static int prepare(struct chat *chat, uint64_t account) {
     if (error)
         return error;
     error = state_identity(state, &identity);
+    if (!error)
+        chat->text_bytes_max = sealing_bytes_max(state, &identity, account);
     state_end(state);
     sodium_memzero(identity.secret, sizeof(identity.secret));
     memcpy(chat->own_name, identity.name, sizeof(chat->own_name));
-    chat->payload_bytes_max = identity.payload_bytes_max;
     conversation_init(&chat->conversation, identity.account, account);
     return error;
 }

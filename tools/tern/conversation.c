@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
+#include "tools/client/sealing.h"
 #include "tools/client/state_inbox.h"
-#include "tools/client/state_outbox.h"
 
 #define ENDED (RECEIPT_READ | RECEIPT_FAILED) /* no other tick comes after these that would be shown */
 
@@ -43,14 +43,16 @@ static int look_at_inbox(struct conversation *conversation, struct state *state)
     uint64_t mark = state_mark(state);
     for (; state_inbox_next(state, conversation->inbox_seen + 1, &message) == 0; state_release(state, mark)) {
         conversation->inbox_seen = message.position;
-        bool is_received =
-            message.id.from == conversation->account && message.id.to == conversation->own_account;
+        bool is_received = message.id.from == conversation->account &&
+                           (message.id.to == conversation->own_account || message.is_notice);
         bool is_copy = message.id.from == conversation->own_account && message.id.to == conversation->account;
         if (!is_received && !is_copy)
             continue;
         struct entry entry = {
             .is_own = is_copy && !is_received,
             .is_copy = is_copy && !is_received,
+            .is_clear = !message.is_sealed && !message.is_notice,
+            .is_notice = message.is_notice,
             .is_unmarked = true,
             .position = message.position,
             .utc_ms = message.accepted_ms,
@@ -122,7 +124,7 @@ int conversation_mark(struct conversation *conversation, struct state *state) {
             continue;
         entry->is_unmarked = false;
         state_inbox_set_chatted(state, entry->position);
-        if (!entry->is_own)
+        if (!entry->is_own && !entry->is_notice)
             state_inbox_read(state, &entry->id);
     }
     return state->error;
@@ -133,7 +135,7 @@ int conversation_send(struct conversation *conversation, struct state *state, co
     struct outgoing message = {
         .to = conversation->account, .utc_ms = utc_ms, .payload = text, .payload_bytes = (uint32_t)bytes};
     struct entry entry = {.is_own = true, .utc_ms = utc_ms, .id = {.to = conversation->account}};
-    int error = state_outbox_add(state, &message, &entry.id.number);
+    int error = sealing_add(state, &message, INNER_TEXT, &entry.id.number);
     if (!error && !conversation->first_sent)
         conversation->first_sent = entry.id.number;
     return error ? error : add(conversation, entry, text, bytes);

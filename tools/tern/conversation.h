@@ -12,6 +12,8 @@
 struct entry {
     bool is_own;
     bool is_copy;      /* own, sent by another device: its ticks are that device's */
+    bool is_clear;     /* it came without encryption */
+    bool is_notice;    /* a sentence of this device about the other account */
     bool is_changed;   /* new, or with other ticks, since somebody cleared it */
     bool is_unmarked;  /* received, not noted as shown yet */
     uint8_t flags;     /* enum receipt_flags */

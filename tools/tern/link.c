@@ -5,12 +5,19 @@
 #include <string.h>
 
 #include "tools/client/link.h"
+#include "tools/client/publishing.h"
 #include "tools/tern/home.h"
 
+/* A device with the account key is there when others can encrypt for it; another one waits to be let in. */
 static int is_linked(void *context, struct state *state) {
     struct identity *identity = context;
+    struct identity_keys account_key;
     int error = state_identity(state, identity);
-    return error ? error : identity->is_linked;
+    if (error || !identity->is_linked)
+        return error;
+    error = state_keys_account(state, &account_key);
+    identity_keys_fini(&account_key);
+    return error == -ENOENT || publishing_is_done(state) ? 1 : error;
 }
 
 /* A device's number, key and counters are for one life: also a revoked one is not linked again. */

@@ -88,6 +88,7 @@ static void write_json(FILE *out, const struct received *message, const char *na
     if (message->content_type)
         cJSON_AddNumberToObject(line, "content_type", message->content_type);
     add_json_text(line, message);
+    cJSON_AddBoolToObject(line, "encrypted", message->is_sealed);
     char *text = cJSON_PrintUnformatted(line);
     fprintf(out, "%s\n", text ? text : "{}");
     cJSON_free(text);
@@ -104,8 +105,20 @@ static void write_line(const struct listener *listener, FILE *out, const struct 
         else
             fprintf(out, "account %" PRIu64 "  ", message->id.from);
         terminal_write(out, message->payload, message->payload_bytes);
+        if (!message->is_sealed)
+            fputs("  (not encrypted)", out);
     }
     fputc('\n', out);
+}
+
+/* A sentence of this device about an account. It is no message, so it goes to whoever looks at errors. */
+static void tell_notice(const struct received *notice, const char *name) {
+    if (*name)
+        fprintf(stderr, "tern: %s: ", name);
+    else
+        fprintf(stderr, "tern: account %" PRIu64 ": ", notice->id.from);
+    terminal_write(stderr, notice->payload, notice->payload_bytes);
+    fputc('\n', stderr);
 }
 
 /* --- to standard output --------------------------------------------------------------------------------- */
@@ -123,10 +136,14 @@ static bool show(struct listener *listener, FILE *out, const struct received *me
     char name[FRAME_NAME_BYTES_MAX + 1] = "", to_name[FRAME_NAME_BYTES_MAX + 1] = "";
     bool is_copy = message->id.to != listener->own_account;
     bool json = listener->options->json;
-    if ((is_copy && !json) ||
+    if ((is_copy && !json && !message->is_notice) ||
         (message->position <= listener->tail && state_inbox_is_chatted(state, message->position)))
         return true;
     bool is_named = state_find_name(state, message->id.from, name) == 0;
+    if (message->is_notice) {
+        tell_notice(message, name);
+        return true;
+    }
     if (is_copy)
         is_named &= state_find_name(state, message->id.to, to_name) == 0;
     if ((json || listener->is_terminal) && !is_named && waits_for_name(listener, client_now_ms()))
@@ -242,6 +259,8 @@ static int take_to_file(void *context, struct state *state) {
     for (; !error && taken < listener->left && state_inbox_next(state, upto + 1, &message) == 0;
          state_release(state, mark)) {
         upto = message.position;
+        if (message.is_notice)
+            tell_notice(&message, "");
         if (message.id.to != listener->own_account)
             continue;
         error = file_append(&listener->file, message.payload, message.payload_bytes);

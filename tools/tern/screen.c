@@ -8,7 +8,6 @@
 #include <unistd.h>
 #include <wchar.h>
 
-#include "core/reason.h"
 #include "tools/tern/terminal.h"
 #include "tools/tern/ticks.h"
 
@@ -91,8 +90,10 @@ static char *safe_text(const struct entry *entry, size_t *ret_bytes) {
     if (!out)
         return NULL;
     terminal_write(out, entry->text, entry->bytes);
+    if (entry->is_clear)
+        fputs(" (not encrypted)", out);
     if (entry->is_own && entry->reason)
-        fprintf(out, " (%s)", refusal_help(entry->reason));
+        fprintf(out, " (%s)", ticks_reason_help(entry->reason));
     fclose(out);
     return text;
 }
@@ -106,7 +107,10 @@ static size_t paint_entry(struct page *page, const struct screen *screen, const 
         size_t used = 0, length = text ? cut(text + at, bytes - at, columns, &used) : 0;
         bool is_last = at + length >= bytes;
         if (page->out && page->skip == 0) {
-            const char *name = rows ? "" : entry->is_own ? screen->own_name : screen->name;
+            const char *name = rows               ? ""
+                               : entry->is_notice ? "!"
+                               : entry->is_own    ? screen->own_name
+                                                  : screen->name;
             fprintf(page->out, "%-*.*s", (int)page->name_columns, (int)page->name_columns - 1, name);
             fwrite(text ? text + at : "", 1, length, page->out);
             if (entry->is_own && is_last) {

@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/reason.h"
-#include "tools/client/state_outbox.h"
+#include "tools/client/sealing.h"
 #include "tools/tern/home.h"
+#include "tools/tern/ticks.h"
 
 #define READ_BYTES (256u << 10) /* of standard input at a time; more than any line may have */
 #define OUTBOX_COUNT_MAX 8192   /* above it standard input waits */
@@ -28,7 +28,7 @@ struct sending {
     uint16_t reason;             /* of a failed one */
     uint16_t held, held_told;    /* why the switch takes none now */
     uint64_t outbox_count, outbox_bytes;
-    uint32_t payload_bytes_max;
+    uint32_t text_bytes_max;
     bool is_ended;       /* standard input is */
     bool has_failed;     /* some of what was read can not be sent */
     bool is_leaving_out; /* within a line that is too long */
@@ -49,7 +49,7 @@ static int add(struct sending *sending, const uint8_t *text, size_t bytes) {
         .payload_bytes = (uint32_t)bytes,
     };
     uint64_t number = 0;
-    int error = state_outbox_add(client_state(sending->client), &message, &number);
+    int error = sealing_add(client_state(sending->client), &message, INNER_TEXT, &number);
     if (error)
         return error;
     if (sending->count++ == 0)
@@ -59,11 +59,10 @@ static int add(struct sending *sending, const uint8_t *text, size_t bytes) {
 }
 
 static bool is_too_long(struct sending *sending, size_t bytes) {
-    if (bytes <= sending->payload_bytes_max)
+    if (bytes <= sending->text_bytes_max)
         return false;
-    fprintf(stderr,
-            "tern: message %" PRIu64 " is longer than the %u bytes that the switch takes; it is not sent\n",
-            sending->count + ++sending->left_out, sending->payload_bytes_max);
+    fprintf(stderr, "tern: message %" PRIu64 " is longer than the %u bytes that fit; it is not sent\n",
+            sending->count + ++sending->left_out, sending->text_bytes_max);
     return true;
 }
 
@@ -76,7 +75,7 @@ static int take_lines(struct sending *sending) {
         return error;
     while (!error && at < end) {
         line_end = memchr(at, '\n', (size_t)(end - at));
-        if (!line_end && !sending->is_ended && end - at <= (ptrdiff_t)sending->payload_bytes_max)
+        if (!line_end && !sending->is_ended && end - at <= (ptrdiff_t)sending->text_bytes_max)
             break;
         if (!line_end)
             line_end = end;
@@ -145,7 +144,7 @@ static void show_progress(struct sending *sending, bool is_last) {
 static void show_held(struct sending *sending) {
     if (sending->held && sending->held != sending->held_told)
         fprintf(stderr, "%stern: messages to %s have to wait: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "",
-                sending->name, refusal_help(sending->held));
+                sending->name, sealing_hold_help(sending->held));
     sending->held_told = sending->held;
 }
 
@@ -205,7 +204,7 @@ static int judge(struct sending *sending, int result) {
             "tern: %" PRIu64 " of %" PRIu64 " message%s to %s: not yet %s%s%s. What has no tick is kept and "
             "sent by the next tern that connects\n",
             missing, sending->count, sending->count == 1 ? "" : "s", sending->name, tick_name(sending->wait),
-            sending->held ? ": " : "", sending->held ? refusal_help(sending->held) : "");
+            sending->held ? ": " : "", sending->held ? sealing_hold_help(sending->held) : "");
         return EXIT_NOT_YET;
     }
     if (result < 0)
@@ -213,7 +212,7 @@ static int judge(struct sending *sending, int result) {
     if (sending->failed) {
         fprintf(stderr, "tern: %" PRIu64 " of %" PRIu64 " message%s to %s failed: %s\n", sending->failed,
                 sending->count, sending->count == 1 ? "" : "s", sending->name,
-                sending->reason ? refusal_help(sending->reason)
+                sending->reason ? ticks_reason_help(sending->reason)
                                 : "expired or purged before a device took it");
         return EXIT_REFUSED;
     }
@@ -240,9 +239,10 @@ static int find_limit(struct sending *sending) {
     if (error)
         return home_failed(sending->client, error);
     error = state_identity(state, &identity);
+    if (!error)
+        sending->text_bytes_max = sealing_bytes_max(state, &identity, sending->to);
     state_end(state);
     explicit_bzero(identity.secret, sizeof(identity.secret));
-    sending->payload_bytes_max = identity.payload_bytes_max;
     return error ? home_failed(sending->client, error) : EXIT_DONE;
 }
 

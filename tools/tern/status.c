@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/client/sealing.h"
 #include "tools/client/state_inbox.h"
 #include "tools/client/state_outbox.h"
 #include "tools/tern/home.h"
@@ -86,8 +87,9 @@ static void print_sent(struct state *state, uint64_t last) {
         terminal_write(stdout, message.payload, message.payload_bytes);
         if (message.payload_bytes == OUTBOX_EXCERPT_BYTES_MAX)
             printf("...");
-        if (reason)
-            printf("  (%s)", ticks_reason_help(reason));
+        uint16_t held = flags ? 0 : state_outbox_held(state, message.to);
+        if (reason || held)
+            printf("  (%s)", reason ? ticks_reason_help(reason) : sealing_hold_help(held));
         printf("\n");
     }
 }
@@ -139,8 +141,11 @@ static void add_sent(cJSON *array, struct state *state, const struct outgoing *m
     cJSON_AddNumberToObject(entry, "number", (double)message->number);
     cJSON_AddStringToObject(entry, "time", time_text);
     cJSON_AddStringToObject(entry, "tick", ticks_name(flags));
+    uint16_t held = flags ? 0 : state_outbox_held(state, message->to);
     if (reason)
         cJSON_AddStringToObject(entry, "reason", ticks_reason_name(reason));
+    if (held)
+        cJSON_AddStringToObject(entry, "held", sealing_hold_help(held));
     if (terminal_is_utf8(message->payload, message->payload_bytes)) {
         char *text = strndup((const char *)message->payload, message->payload_bytes);
         cJSON_AddStringToObject(entry, "text", text ? text : "");

@@ -32,6 +32,12 @@ const char *ticks_reason_name(uint16_t reason) {
 }
 
 const char *ticks_reason_help(uint16_t reason) {
-    return reason == OUTBOX_CARRIED ? "exported before it was sent: the other copy may have sent it"
-                                    : refusal_help(reason);
+    switch (reason) {
+    case OUTBOX_CARRIED:
+        return "exported before it was sent: the other copy may have sent it";
+    case REFUSAL_NO_DEVICE:
+        return "the account has no device that takes encrypted messages yet";
+    default:
+        return refusal_help(reason);
+    }
 }
