@@ -158,19 +158,6 @@ int admin_accounts_add(struct admin *admin, const char *prefix, uint32_t count,
     return error ? fail(admin, error, "the switch's answer to 'account add' is not as expected") : 0;
 }
 
-int admin_account_code(struct admin *admin, const char *name, struct admin_account *ret_account) {
-    cJSON *request = cJSON_CreateObject(), *answer = NULL;
-    struct admin_switch ignored;
-    cJSON_AddStringToObject(request, "command", "account code");
-    cJSON_AddStringToObject(request, "name", name);
-    int error = ask(admin, request, &answer);
-    if (error)
-        return error;
-    error = read_accounts(answer, 1, ret_account, &ignored);
-    cJSON_Delete(answer);
-    return error ? fail(admin, error, "the switch's answer to 'account code' is not as expected") : 0;
-}
-
 int admin_queue_entries(struct admin *admin, const char *name, uint64_t *ret_entries) {
     cJSON *request = cJSON_CreateObject(), *answer = NULL;
     const cJSON *device;

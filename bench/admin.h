@@ -40,8 +40,6 @@ void admin_close(struct admin *admin);
 /* Creates `count` (up to ADMIN_ACCOUNTS_MAX) accounts whose names begin with prefix. */
 int admin_accounts_add(struct admin *admin, const char *prefix, uint32_t count,
                        struct admin_account *ret_accounts, struct admin_switch *ret_switch);
-/* A link code for a further device of this account. */
-int admin_account_code(struct admin *admin, const char *name, struct admin_account *ret_account);
 /* What waits for the devices of this account, in memory and on disk. */
 int admin_queue_entries(struct admin *admin, const char *name, uint64_t *ret_entries);
 /* Every record of the store is read. -EPROTO: one is damaged. */

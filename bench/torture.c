@@ -16,6 +16,7 @@
 #include "bench/own_switch.h"
 #include "bench/pairs.h"
 #include "bench/progress.h"
+#include "bench/torture_codes.h"
 #include "bench/torture_fleet.h"
 #include "bench/torture_report.h"
 #include "tools/client/client.h"
@@ -79,30 +80,40 @@ static struct own_switch_setup setup_of(struct torture *torture, const char *cra
 
 /* --- accounts and devices ------------------------------------------------------------------------------- */
 
-static int add_device(struct torture *torture, uint32_t index, const struct admin_account *account,
-                      const char *name) {
+static struct uri uri_of(const struct torture *torture, const struct admin_account *account,
+                         const char *name) {
     struct uri uri = {.host = "127.0.0.1", .account = account->account};
     const char *colon = strrchr(torture->own.address, ':');
     uri.port = (uint16_t)atoi(colon ? colon + 1 : "0");
     snprintf(uri.name, sizeof(uri.name), "%s", name);
     memcpy(uri.key, torture->found.key, sizeof(uri.key));
     memcpy(uri.code, account->code, sizeof(uri.code));
-    return torture_fleet_add(&torture->fleet, index, &uri);
+    return uri;
+}
+
+/* The first by the code that came with the account, the others by those that it asks for. */
+static int add_devices(struct torture *torture, uint32_t index, const struct admin_account *account,
+                       uint32_t count) {
+    uint8_t codes[TORTURE_DEVICES_MAX][FRAME_CODE_BYTES];
+    char name[FRAME_NAME_BYTES_MAX + 1], home[PATH_MAX];
+    snprintf(name, sizeof(name), "torture%u", index + 1);
+    struct uri uri = uri_of(torture, account, name);
+    torture_fleet_home(&torture->fleet, torture->fleet.count, home);
+    int error = count > 1 ? torture_codes(home, &uri, count - 1, codes) : 0;
+    for (uint32_t i = 0; !error && i < count; i++) {
+        if (i > 0)
+            memcpy(uri.code, codes[i - 1], sizeof(uri.code));
+        error = torture_fleet_add(&torture->fleet, index, &uri);
+    }
+    return error;
 }
 
 static int set_up(struct torture *torture, struct admin *admin) {
     const struct torture_options *options = &torture->options;
     struct admin_account accounts[TORTURE_ACCOUNTS_MAX];
-    char name[FRAME_NAME_BYTES_MAX + 1];
     int error = admin_accounts_add(admin, "torture", options->accounts, accounts, &torture->found);
-    for (uint32_t i = 0; !error && i < options->accounts; i++) {
-        snprintf(name, sizeof(name), "torture%u", i + 1);
-        for (uint32_t j = 0; !error && j <= i % options->devices; j++) {
-            error = j ? admin_account_code(admin, name, &accounts[i]) : 0;
-            if (!error)
-                error = add_device(torture, i, &accounts[i], name);
-        }
-    }
+    for (uint32_t i = 0; !error && i < options->accounts; i++)
+        error = add_devices(torture, i, &accounts[i], i % options->devices + 1);
     torture->account_count = options->accounts;
     torture->first_newcomer = torture->fleet.count;
     return error;
@@ -142,7 +153,8 @@ static void add_newcomer(struct torture *torture) {
     if (torture->account_count == torture->options.accounts + NEWCOMERS_MAX)
         return;
     snprintf(prefix + strlen(prefix), 2, "1");
-    if (add_device(torture, torture->account_count, &account, prefix) == 0)
+    struct uri uri = uri_of(torture, &account, prefix);
+    if (torture_fleet_add(&torture->fleet, torture->account_count, &uri) == 0)
         torture->account_count++;
 }
 

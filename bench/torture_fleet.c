@@ -96,12 +96,16 @@ static void start(struct torture_fleet *fleet, struct torture_device *device) {
     device->is_stopped = false;
 }
 
+void torture_fleet_home(const struct torture_fleet *fleet, uint32_t index, char ret_home[PATH_MAX]) {
+    snprintf(ret_home, PATH_MAX, "%s/device-%u", fleet->folder, index);
+}
+
 int torture_fleet_add(struct torture_fleet *fleet, uint32_t account, const struct uri *uri) {
     if (fleet->count == TORTURE_DEVICES_MAX || account >= TORTURE_ACCOUNTS_MAX)
         return -ENOSPC;
     struct torture_device *device = &fleet->devices[fleet->count];
     *device = (struct torture_device){.index = fleet->count, .account = account, .uri = *uri};
-    snprintf(device->home, sizeof(device->home), "%s/device-%u", fleet->folder, device->index);
+    torture_fleet_home(fleet, device->index, device->home);
     fleet->shared->accounts[account] = uri->account;
     fleet->count++;
     start(fleet, device);

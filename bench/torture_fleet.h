@@ -29,6 +29,8 @@ int torture_fleet_init(struct torture_fleet *fleet, const char *folder, uint64_t
 void torture_fleet_fini(struct torture_fleet *fleet);
 /* A number below `below`. */
 uint32_t torture_fleet_chance(struct torture_fleet *fleet, uint32_t below);
+/* The home of the device with this index, whether it is there or not. */
+void torture_fleet_home(const struct torture_fleet *fleet, uint32_t index, char ret_home[PATH_MAX]);
 /* A further device, of the account with this index in shared->accounts, which is new or has devices; it
  * starts. */
 int torture_fleet_add(struct torture_fleet *fleet, uint32_t account, const struct uri *uri);

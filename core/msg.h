@@ -149,8 +149,8 @@ enum request_kind {
     REQUEST_ACCOUNT_ADD = 1, /* in: accounts[].name; out: accounts[] whole, codes[] */
     REQUEST_ACCOUNT_FLAGS,   /* in: account, value = new flags */
     REQUEST_ACCOUNT_REMOVE,  /* in: account: the account, its devices, its codes, its name, its blocks */
-    REQUEST_CODE_ADD,        /* in: account, device_number that asks, 0 the admin; out: code, value = its
-                              * time to live, s */
+    REQUEST_CODE_ADD,        /* in: account, device_number that asks, 0 the admin: -EEXIST where there is a
+                              * device; out: code, value = its time to live, s */
     REQUEST_LINK,            /* in: account, code, key; out: device */
     REQUEST_DEVICE_REVOKE,   /* in: account, device_number, value = device that asks, 0 the admin */
     REQUEST_BLOCK,           /* in: account (who blocks), other, value 1 on, 0 off */

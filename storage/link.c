@@ -41,12 +41,22 @@ static int count_front(struct map_txn *txn, const struct value_key *front, uint3
     return 0;
 }
 
+/* The administrator's code is for an account's first device: who has one asks that for codes. */
+static int check_first(struct map_txn *txn, uint64_t account, uint16_t maker) {
+    struct value_key front = value_key_account(VALUE_DEVICE, account);
+    uint32_t count = 0;
+    int error = maker ? 0 : count_front(txn, &front, &count);
+    return !error && count > 0 ? -EEXIST : error;
+}
+
 int link_code_add(struct environment *environment, struct map_txn *txn, uint64_t account, uint16_t maker,
                   uint8_t *ret_code) {
     struct value_key front = value_key_account(VALUE_CODE, account);
     uint8_t bytes[FRAME_CODE_BYTES];
     uint32_t count = 0;
-    int error = count_front(txn, &front, &count);
+    int error = check_first(txn, account, maker);
+    if (!error)
+        error = count_front(txn, &front, &count);
     if (error)
         return error;
     if (count >= CODES_MAX)
@@ -109,10 +119,9 @@ static int link_new(struct map_txn *txn, struct request *request, struct account
 /* A code that a device asked for is as good as that device. */
 static int may_link(struct map_txn *txn, uint64_t account, const struct value_code *code) {
     struct device_record maker;
-    if (code->maker == 0)
-        return 0;
-    int error = directory_live_device(txn, account, code->maker, &maker);
-    return error == -ENOENT || error == -ENODEV ? -EKEYREJECTED : error;
+    int error = code->maker ? directory_live_device(txn, account, code->maker, &maker)
+                            : check_first(txn, account, code->maker);
+    return error == -ENOENT || error == -ENODEV || error == -EEXIST ? -EKEYREJECTED : error;
 }
 
 int link_device(struct map_txn *txn, struct request *request) {

@@ -6,6 +6,7 @@
 
 #include "core/must.h"
 #include "core/reason.h"
+#include "tests/sim/admin.h"
 #include "tests/sim/client_disk.h"
 #include "tests/sim/device.h"
 #include "tests/sim/network.h"
@@ -286,6 +287,15 @@ void client_hang_up(uint32_t device, unsigned how) {
     let_go(&clients[device], (enum network_end)how);
 }
 
+/* Another device of the account was linked before it, or the one that asked for its code is revoked. */
+static bool may_code_be_dead(const struct client *client) {
+    for (uint32_t i = 0; i < SIM_DEVICES_MAX; i++) {
+        if (&clients[i] != client && clients[i].exists && clients[i].account == client->account)
+            return !client->number;
+    }
+    return false;
+}
+
 /* A device that does nothing wrong is never told so. */
 static bool may_be_closed_for(const struct client *client, unsigned reason) {
     switch (reason) {
@@ -298,8 +308,9 @@ static bool may_be_closed_for(const struct client *client, unsigned reason) {
     case CLOSE_HANDSHAKE:
     case CLOSE_ACK_BEYOND:
     case CLOSE_UNKNOWN_DEVICE:
-    case CLOSE_BAD_CODE:
         return false;
+    case CLOSE_BAD_CODE:
+        return may_code_be_dead(client);
     case CLOSE_REVOKED:
         return oracle_may_be_revoked((uint32_t)(client - clients));
     default:
@@ -316,6 +327,10 @@ static void closed(struct client *client, enum network_end how) {
         sim_fail("device %u, which did nothing wrong, is closed: %s", device, close_reason_name(reason));
     if (reason == CLOSE_REVOKED)
         client->gone = true;
+    if (reason == CLOSE_BAD_CODE) {
+        client->has_code = false;
+        admin_want_device(device);
+    }
     client->come_again_ms = sim.now_ms + back_ms + sim_below(sim.quiet ? 50 : AGAIN_MS_MAX);
     let_go(client, how);
 }

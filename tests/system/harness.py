@@ -273,12 +273,6 @@ class Switch:
         check(process.code() == 0, "account add %s exited with %d: %s", name, process.code(), process.err())
         return process.out().decode().strip()
 
-    def further_device(self, name):
-        """The link URI of a further device of an account."""
-        process = self.ctl_raw("account", "code", name)
-        check(process.code() == 0, "account code %s exited with %d: %s", name, process.code(), process.err())
-        return process.out().decode().strip()
-
     def stats(self):
         """Every counter by name."""
         answer = self.ctl("stats")
@@ -386,12 +380,6 @@ class World:
             client.run("link", switch.account(name))
             clients.append(client)
         return clients[0] if len(names) == 1 else clients
-
-    def second_device(self, switch, name, home):
-        """A further device of an account, in a home of another name."""
-        client = self.client(home)
-        client.run("link", switch.further_device(name))
-        return client
 
     def file(self, name, data=None):
         path = os.path.join(self.folder, name)

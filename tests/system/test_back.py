@@ -208,9 +208,10 @@ def a_backup_under_load_holds_what_was_ticked_before_it(world):
     switch = world.switch(shards=2, spill_ms=1, store_environments=2)
     names = ["sender-%d" % number for number in range(4)] + ["recipient-%d" % number for number in range(4)]
     devices = [wire.Device(switch.account(name)) for name in names]
-    for device in devices:
-        wire.Session(device, link=True).close()
-    code = switch.further_device("sender-0")
+    sessions = [wire.Session(device, link=True) for device in devices]
+    uri = sessions[0].further_device()
+    for session in sessions:
+        session.close()
     traffic = [Traffic(devices[number], devices[number + 4]) for number in range(4)]
     for one in traffic:
         one.start()
@@ -241,7 +242,7 @@ def a_backup_under_load_holds_what_was_ticked_before_it(world):
             check_equal(got, list(range(1, len(got) + 1)), "numbers in backup %d" % number)
             total += len(got)
         check(total >= sum(ticked), "%d messages, %d were ticked", total, sum(ticked))
-        late = wire.Device(wire.parse_uri(code)._replace(port=restored.port))
+        late = wire.Device(uri._replace(port=restored.port))
         try:
             wire.Session(late, link=True)
             check(False, "a link code of a backup was taken")

@@ -92,8 +92,7 @@ def a_list_is_kept_in_its_highest_version_and_told(world):
     switch = world.switch(device_list_bytes_max=300)
     alice, at_alice = linked(switch, "alice")
     bob, at_bob = linked(switch, "bob")
-    code = at_bob.ask(wire.CODE, wire.code_get_frame(1))["code"]
-    other = wire.Device(bob.uri._replace(code=code))
+    other = wire.Device(at_bob.further_device())
     at_other = wire.Session(other, link=True)
     at_other.stock()
     check_equal(at_alice.ask(wire.LIST, wire.list_get_frame(1, bob.account))["version"], 0, "no list")

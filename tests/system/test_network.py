@@ -125,15 +125,15 @@ def the_client_program_comes_back_by_itself(world):
     far = scene.network.prefix(scene.network.far_holder)
     own = client.command
     client.command = lambda *arguments: far + own(*arguments)
-    client.run("link", scene.switch.account("carol"))
+    uri = scene.switch.account("carol")
+    client.run("link", uri)
     listening = client.start("listen", "--json", "--count", "40", "--seconds", "40")
     scene.pump_alice_until(lambda: scene.switch.stat("connections") == 3, 10, "carol's client to connect")
-    uri = wire.parse_uri(scene.switch.further_device("carol"))
     for number in range(40):
         if number == 20:
             scene.network.remove_cable()
             began = time.monotonic()
-        scene.sending.send(uri.account, b"message %d" % number)
+        scene.sending.send(wire.parse_uri(uri).account, b"message %d" % number)
     scene.pump_alice_until(lambda: scene.switch.stat("closed_idle") >= 2, IDLE_S + SLACK_S, lambda:
                            "both to be taken for gone: %s" % {name: value for name, value in scene.switch.stats().items()
                                                               if value and name.startswith(("conn", "closed", "log"))})

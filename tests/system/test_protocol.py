@@ -212,7 +212,7 @@ def every_device_learns_and_copies_are_not_delivered(world):
     needed()
     switch = world.switch()
     alice, at_alice, bob, at_bob = pair(switch)
-    other = wire.Device(switch.further_device("alice"))
+    other = wire.Device(at_alice.further_device())
     at_other = wire.Session(other, link=True)
     check(
         other.number != alice.number and other.account == alice.account,

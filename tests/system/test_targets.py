@@ -22,8 +22,7 @@ def linked(switch, name, devices, without=0):
     first = wire.Device(switch.account(name))
     sessions = [wire.Session(first, link=True)]
     for _ in range(devices + without - 1):
-        code = sessions[0].ask(wire.CODE, wire.code_get_frame(1))["code"]
-        sessions.append(wire.Session(wire.Device(first.uri._replace(code=code)), link=True))
+        sessions.append(wire.Session(wire.Device(sessions[0].further_device()), link=True))
     for session in sessions[:devices]:
         publish(session)
     return sessions
@@ -119,9 +118,11 @@ def what_is_missing_and_what_is_gone_is_told_until_it_fits(world):
         b"".join(wire.part(*where, what) for where, what in parts_for(b"later", *bobs[:7], laptop)),
         {"content_type": 1, "targets": 8},
     )
+    alice.device.ticks.clear()
     alice.close()
-    wire.Session(alice.device).wait_tick(to, later, wire.SENT)
-    bobs[0].ping(2)
+    alice = wire.Session(alice.device)
+    bobs[0].pump(lambda: bobs[0].device.repeats, what="the repetition")
+    alice.wait_tick(to, later, wire.SENT)
     check_equal((len(bobs[0].device.inbox), bobs[0].device.repeats), (2, 1), "messages and repetitions")
 
 
@@ -137,8 +138,7 @@ def a_device_that_is_removed_or_joins_is_the_next_messages_affair(world):
     bobs[0].wait_inbox(1)
     bobs[1].wait_inbox(1)
     bobs[0].ask(wire.DEVICE_REMOVED, wire.device_remove_frame(2, 2))
-    code = bobs[0].ask(wire.CODE, wire.code_get_frame(1))["code"]
-    third = wire.Session(wire.Device(bobs[0].device.uri._replace(code=code)), link=True)
+    third = wire.Session(wire.Device(bobs[0].further_device()), link=True)
     publish(third)
     alice.wait_tick(to, number, wire.SENT | wire.DELIVERED)
     number = alice.send_parts(to, parts_for(b"second", *bobs))

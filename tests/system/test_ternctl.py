@@ -144,9 +144,13 @@ def devices_connections_and_queues_are_shown_and_changed(world):
     check(device["key"][:16] in said(switch, "account", "show", "bob"), "account show does not show the key")
     check_equal(said(switch, "queue", "purge", "bob", 1), "deleted 3 entries of device 1 of bob\n", "purge")
     check_equal(switch.ctl("queue", "purge", "bob")["entries"], 0, "a second purge")
+    expect(switch, "exists", "account", "code", "alice")
+    why = switch.ctl_raw("account", "code", "alice").err()
+    check("tern device add" in why, "it does not say what adds devices: %s", why)
     check_equal(said(switch, "device", "revoke", "alice", 1).split(",")[0], "device 1 of alice is revoked", "revoke")
     alice.wait_closed()
-    expect(switch, "not_found", "device", "revoke", "alice", "2")
+    check_equal(Device(switch, switch.ctl("account", "code", "alice")["accounts"][0]).number, 2, "a new first device")
+    expect(switch, "not_found", "device", "revoke", "alice", "3")
 
 
 @test

@@ -267,6 +267,12 @@ def parse_uri(text):
     return Uri(host.strip("[]"), int(port), name, int(account), bytes.fromhex(key), bytes.fromhex(code))
 
 
+def format_uri(uri):
+    host = "[%s]" % uri.host if ":" in uri.host else uri.host
+    values = host, uri.port, uri.name, uri.account, uri.key.hex(), uri.code.hex()
+    return "tern://%s:%d/%s?account=%d&key=%s&code=%s" % values
+
+
 class Wire:
     """A connection up to records: what it sends is up to the caller, well-behaved or not."""
 
@@ -598,6 +604,13 @@ class Session:
                 return answer.fields
             if answer.fields["request"]:
                 raise WireError("the answer to another request")
+
+    def further_device(self, request=9):
+        """The link URI of a further device of the account."""
+        answer = self.ask(CODE, code_get_frame(request))
+        if answer["status"]:
+            raise WireError("no code: %s" % REFUSALS[answer["status"]])
+        return self.device.uri._replace(code=answer["code"])
 
     def stock(self):
         """The fields of the last KEYS_STOCK that came unasked, after all that was said before a ping."""

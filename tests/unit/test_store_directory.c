@@ -118,12 +118,31 @@ Test(store_directory, code_links_once_and_again_only_for_the_same_key) {
     restart();
     cr_assert_eq(link_key(account, code, 1, &device), 0);
     cr_assert_eq(device, 1);
-    struct request more = {.kind = REQUEST_CODE_ADD, .account = account};
+    struct request more = {.kind = REQUEST_CODE_ADD, .account = account, .device_number = 1};
     cr_assert_eq(rig_request(&rig, &more), 0);
     cr_assert_eq(link_key(account, more.code, 2, &device), 0);
     cr_assert_eq(device, 2);
     cr_assert_eq(simple(REQUEST_DEVICE_REVOKE, account, 1, 0, 0), 0);
     cr_assert_eq(link_key(account, code, 1, &device), -EKEYREJECTED, "revoked");
+}
+
+Test(store_directory, admins_codes_are_for_the_first_device_alone) {
+    uint64_t account;
+    uint8_t first[FRAME_CODE_BYTES];
+    uint16_t device;
+    cr_assert_eq(rig_account(&rig, "alice", &account, first), 0);
+    struct request more = {.kind = REQUEST_CODE_ADD, .account = account};
+    cr_assert_eq(rig_request(&rig, &more), 0, "one that was lost is replaced");
+    cr_assert_eq(link_key(account, more.code, 1, &device), 0);
+    cr_assert_eq(link_key(account, first, 2, &device), -EKEYREJECTED, "what was made before links no second");
+    cr_assert_eq(rig_request(&rig, &more), -EEXIST);
+    cr_assert_eq(simple(REQUEST_DEVICE_REVOKE, account, 1, 0, 0), 0);
+    cr_assert_eq(link_key(account, first, 2, &device), 0, "no device is left");
+    cr_assert_eq(simple(REQUEST_DEVICE_REVOKE, account, 2, 0, 0), 0);
+    restart();
+    cr_assert_eq(rig_request(&rig, &more), 0);
+    cr_assert_eq(link_key(account, more.code, 3, &device), 0);
+    cr_assert_eq(device, 3);
 }
 
 Test(store_directory, expired_code_does_not_link) {
@@ -156,15 +175,17 @@ Test(store_directory, account_has_room_for_so_many_devices_and_a_revoked_one_mak
     uint8_t code[FRAME_CODE_BYTES];
     uint16_t device;
     cr_assert_eq(rig_account(&rig, "alice", &account, code), 0);
-    for (uint32_t i = 0; i < DEVICES_MAX; i++) {
-        struct request more = {.kind = REQUEST_CODE_ADD, .account = account};
+    cr_assert_eq(link_key(account, code, 1, &device), 0);
+    struct request more = {.kind = REQUEST_CODE_ADD, .account = account, .device_number = 1};
+    for (uint32_t i = 1; i < DEVICES_MAX; i++) {
         cr_assert_eq(rig_request(&rig, &more), 0);
         cr_assert_eq(link_key(account, more.code, (uint8_t)(i + 1), &device), 0);
         cr_assert_eq(device, i + 1);
     }
-    cr_assert_eq(link_key(account, code, 99, &device), -ENOSPC);
+    cr_assert_eq(rig_request(&rig, &more), 0);
+    cr_assert_eq(link_key(account, more.code, 99, &device), -ENOSPC);
     cr_assert_eq(simple(REQUEST_DEVICE_REVOKE, account, 4, 0, 0), 0);
-    cr_assert_eq(link_key(account, code, 99, &device), 0);
+    cr_assert_eq(link_key(account, more.code, 99, &device), 0);
     cr_assert_eq(device, DEVICES_MAX + 1);
 }
 

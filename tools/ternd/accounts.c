@@ -124,12 +124,21 @@ static void take_code(struct command *command, struct request *request) {
     cJSON_AddItemToArray(command->rows, link_row(&command->account, request->code));
 }
 
+static void code_done(struct command *command) {
+    const char *name = command->account.name;
+    if (command->status == -EEXIST)
+        command_fail(command, ADMIN_CODE_exists, "%s has a device, which adds further ones: tern device add",
+                     name);
+    else
+        added(command);
+}
+
 static void add_code(struct command *command) {
     struct request *request = command_request(command, REQUEST_CODE_ADD);
     if (request)
         request->account = command->account.account;
     command_ask_directory(command, request);
-    command_wait(command, take_code, added);
+    command_wait(command, take_code, code_done);
 }
 
 void command_ACCOUNT_CODE(struct command *command) {
