@@ -206,6 +206,21 @@ Test(sealing, without_a_device_a_message_is_refused_for_good_and_the_next_one_as
     cr_assert_str_eq(sealed_shown(bob, 0), "in time|");
 }
 
+Test(sealing, a_message_to_the_own_account_goes_to_the_own_others, .init = begin, .fini = end) {
+    struct sealed_device *alice = sealed_join(&rig, ALICE);
+    sealed_settle(&rig);
+    say(alice, ALICE, "nobody else is there");
+    sealed_settle(&rig);
+    cr_assert_eq(rig.reason, REFUSAL_NO_DEVICE);
+    cr_assert_eq(sealed_left(alice), 0);
+    struct sealed_device *phone = sealed_join(&rig, ALICE);
+    sealed_settle(&rig);
+    say(alice, ALICE, "a note");
+    sealed_settle(&rig);
+    cr_assert_str_eq(sealed_shown(phone, 0), "a note|");
+    cr_assert_str_eq(sealed_shown(alice, 0), "");
+}
+
 Test(sealing, a_message_fails_only_by_an_answer_that_is_younger_than_it, .init = begin, .fini = end) {
     struct sealed_device *alice = sealed_join(&rig, ALICE), *bob = sealed_join(&rig, BOB);
     uint16_t signed_id = (uint16_t)bob->stock.signed_id;
@@ -219,7 +234,17 @@ Test(sealing, a_message_fails_only_by_an_answer_that_is_younger_than_it, .init =
     say(alice, BOB, "in time");
     sealed_settle(&rig);
     cr_assert_str_eq(sealed_shown(bob, 0), "in time|");
+    bob->stock.signed_id = 0; /* the same again, where the answer is about another device */
+    struct sealed_device *phone = sealed_join(&rig, BOB);
+    say(alice, BOB, "to one");
+    sealed_settle(&rig);
+    phone->stock.signed_id = 0;
+    bob->stock.signed_id = signed_id;
+    say(alice, BOB, "to the other");
+    sealed_settle(&rig);
+    cr_assert_str_eq(sealed_shown(bob, 0), "in time|to the other|");
     rig.keys_status = REFUSAL_BLOCKED;
+    phone->stock.signed_id = 1;
     sealed_join(&rig, BOB);
     say(alice, BOB, "blocked");
     uint32_t asked = rig.asked;
@@ -229,7 +254,7 @@ Test(sealing, a_message_fails_only_by_an_answer_that_is_younger_than_it, .init =
     rig.keys_status = 0;
     say(alice, BOB, "unblocked");
     sealed_settle(&rig);
-    cr_assert_str_eq(sealed_shown(bob, 0), "in time|unblocked|");
+    cr_assert_str_eq(sealed_shown(bob, 0), "in time|to the other|unblocked|");
 }
 
 Test(sealing, a_text_that_is_too_long_for_so_many_devices_is_refused_for_good, .init = begin, .fini = end) {

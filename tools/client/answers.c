@@ -87,10 +87,12 @@ static void tell_news(struct state *state, struct contact *contact, enum contact
     contact->news = (uint8_t)news;
 }
 
-static void note_answer(struct contact *contact, uint16_t status, uint64_t now_s) {
+static void note_answer(struct contact *contact, enum contact_answer answer, uint16_t status,
+                        uint64_t now_s) {
     contact->answered_s = now_s;
     contact->refused = status;
-    contact->is_answered |= contact->is_awaited;
+    if (contact->is_awaited)
+        contact->answered = (uint8_t)(status ? CONTACT_ANSWERED_LIST : answer);
     contact->is_awaited = false;
 }
 
@@ -123,7 +125,7 @@ int answers_list(struct state *state, const struct identity *own, const struct f
     int error = get_contact(state, account, &contact);
     if (error)
         return error;
-    note_answer(&contact, list->status, now_s);
+    note_answer(&contact, CONTACT_ANSWERED_LIST, list->status, now_s);
     if (list->status) {
         *ret_news = 0;
         return contacts_put(state, &contact);
@@ -258,7 +260,8 @@ int answers_keys(struct state *state, const struct identity *own, uint16_t asked
     if (error)
         return error;
     before = contact;
-    note_answer(&contact, keys->status == REFUSAL_NO_DEVICE ? REFUSAL_NONE : keys->status, now_s);
+    note_answer(&contact, asked_device ? CONTACT_ANSWERED_NOT : CONTACT_ANSWERED_KEYS,
+                keys->status == REFUSAL_NO_DEVICE ? REFUSAL_NONE : keys->status, now_s);
     if (contact.refused)
         return contacts_put(state, &contact);
     if (keys->list_bytes)

@@ -12,7 +12,8 @@
      2 * (LIST_BYTES + DEVICELIST_DEVICES_MAX * DEVICE_BYTES))
 _Static_assert(CONTACT_BYTES_MAX <= STATE_VALUE_BYTES_MAX, "room for what is stored");
 
-enum { HAS_KEY = 1, IS_VERIFIED = 2, HAS_LIST = 4, HAS_OTHER = 8, IS_AWAITED = 16, IS_ANSWERED = 32 };
+enum { HAS_KEY = 1, IS_VERIFIED = 2, HAS_LIST = 4, HAS_OTHER = 8, IS_AWAITED = 16 };
+#define ANSWERED_SHIFT 5 /* behind them */
 
 /* --- the stored contact --------------------------------------------------------------------------------- */
 
@@ -33,7 +34,7 @@ static uint8_t *write_list(uint8_t *at, const struct devicelist *list) {
 static uint8_t flags_of(const struct contact *contact) {
     return (uint8_t)((contact->has_key ? HAS_KEY : 0) | (contact->is_verified ? IS_VERIFIED : 0) |
                      (contact->has_list ? HAS_LIST : 0) | (contact->has_other ? HAS_OTHER : 0) |
-                     (contact->is_awaited ? IS_AWAITED : 0) | (contact->is_answered ? IS_ANSWERED : 0));
+                     (contact->is_awaited ? IS_AWAITED : 0) | contact->answered << ANSWERED_SHIFT);
 }
 
 int contacts_put(struct state *state, const struct contact *contact) {
@@ -126,7 +127,7 @@ static bool read_contact(struct disk_view view, struct contact *contact) {
     contact->has_list = at[2] & HAS_LIST;
     contact->has_other = at[2] & HAS_OTHER;
     contact->is_awaited = at[2] & IS_AWAITED;
-    contact->is_answered = at[2] & IS_ANSWERED;
+    contact->answered = at[2] >> ANSWERED_SHIFT;
     contact->news = at[3];
     contact->refused = bytes_get16(at + 4);
     contact->strange = bytes_get16(at + 6);

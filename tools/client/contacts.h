@@ -31,6 +31,13 @@ enum contact_news {
     CONTACT_UNREADABLE, /* of a newer version of tern */
 };
 
+/* What the switch has answered. */
+enum contact_answer {
+    CONTACT_ANSWERED_NOT,
+    CONTACT_ANSWERED_LIST, /* or that it refuses to say anything */
+    CONTACT_ANSWERED_KEYS, /* which of the listed devices have keys, and so the list */
+};
+
 struct contact_former {
     uint16_t number;
     uint64_t until_s; /* UTC, by the list that left it out */
@@ -47,7 +54,7 @@ struct contact {
     bool has_list;
     bool has_other;   /* another account key than the one believed has signed a list */
     bool is_awaited;  /* a message waits for an answer about this account ... */
-    bool is_answered; /* ... and there it is: not older than the message that fails for it */
+    uint8_t answered; /* ... and there it is, not older than the message that fails for it: contact_answer */
     uint8_t account_key[IDENTITY_KEY_BYTES];
     struct devicelist list;  /* has_list: the newest by account_key */
     struct devicelist other; /* has_other */

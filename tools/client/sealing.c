@@ -142,7 +142,7 @@ static int await(struct sealing *sealing, struct contact *contact) {
     contact->strange = 0; /* without it, this once: the switch may have changed its mind */
     contact->refused = 0;
     contact->is_awaited = true;
-    contact->is_answered = false;
+    contact->answered = CONTACT_ANSWERED_NOT;
     return contacts_put(sealing->state, contact);
 }
 
@@ -172,7 +172,7 @@ static int ask_keys(struct sealing *sealing, struct contact *contact, uint16_t d
 /* A message fails only by an answer that was asked for after it was put into the outbox; the next one asks
  * anew, because it may be otherwise then. */
 static int refuse(struct sealing *sealing, struct contact *contact, uint16_t reason) {
-    contact->is_answered = false;
+    contact->answered = CONTACT_ANSWERED_NOT;
     contact->refused = 0;
     sealing->reason = reason;
     int error = contacts_put(sealing->state, contact);
@@ -187,7 +187,7 @@ static int check_refusal(struct sealing *sealing, struct contact *contact) {
     case REFUSAL_NO_ACCOUNT:
     case REFUSAL_BLOCKED:
     case REFUSAL_SUSPENDED:
-        return contact->is_answered ? refuse(sealing, contact, contact->refused) : ask_list(sealing, contact);
+        return contact->answered ? refuse(sealing, contact, contact->refused) : ask_list(sealing, contact);
     default:
         return may_ask(sealing, contact) ? ask_list(sealing, contact) : hold(sealing, contact->refused);
     }
@@ -195,7 +195,7 @@ static int check_refusal(struct sealing *sealing, struct contact *contact) {
 
 /* Nobody is there who could be sealed for. */
 static int check_nobody(struct sealing *sealing, struct contact *contact) {
-    if (contact->is_answered)
+    if (contact->answered >= (contact->has_list ? CONTACT_ANSWERED_KEYS : CONTACT_ANSWERED_LIST))
         return refuse(sealing, contact, REFUSAL_NO_DEVICE);
     return contact->has_list ? ask_keys(sealing, contact, 0) : ask_list(sealing, contact);
 }
@@ -258,9 +258,9 @@ static int get_contact(struct sealing *sealing, uint64_t account, struct contact
 
 /* It was for a message that goes. */
 static int use_answer(struct sealing *sealing, struct contact *contact) {
-    if (!contact->is_answered)
+    if (!contact->answered)
         return 0;
-    contact->is_answered = false;
+    contact->answered = CONTACT_ANSWERED_NOT;
     return contacts_put(sealing->state, contact);
 }
 
