@@ -94,6 +94,8 @@ static int take(void *context, struct state *state) {
     int error = ledger_seek(&run->ledger, state);
     while (!error && state_inbox_next(state, upto + 1, &message) == 0) {
         upto = message.position;
+        if (message.is_notice) /* of its account's keys, which are not under torture */
+            continue;
         uint32_t bytes =
             compose(run, message.id.from, message.id.to, message.id.number, message.id.epoch, run->payload);
         batch[count++] = (struct ledger_entry){
