@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import subprocess
 import time
 
@@ -124,11 +123,17 @@ def locking_that_is_killed_has_happened_or_not(world):
     texts = ["%d %s" % (number, TEXT) for number in range(1000)]
     with open(world.file("texts", "\n".join(texts).encode()), "rb") as stdin:
         alice.run("send", "bob", "-", "--timeout", "60", stdin=stdin, seconds=90)
-    draw, is_locked, outcomes = random.Random(5), False, set()
-    for _ in range(8):
-        options = ("unlock", "--passphrase-file", good) if is_locked else ("lock", "--passphrase-file", good)
-        process = subprocess.Popen(alice.command(*options), stdout=subprocess.DEVNULL)
-        time.sleep(draw.uniform(0.0, 2.5 if is_locked else 1.5))
+    took_s, is_locked, outcomes = {}, False, set()
+    for command in ("lock", "unlock"):
+        start = time.monotonic()
+        alice.run(command, "--passphrase-file", good)
+        took_s[command] = time.monotonic() - start
+    for part in (0.1, 0.5, 0.7, 0.8, 0.9, 1.0, 1.1, 5.0):
+        command = "unlock" if is_locked else "lock"
+        process = subprocess.Popen(
+            alice.command(command, "--passphrase-file", good), stdout=subprocess.DEVNULL
+        )
+        time.sleep(part * took_s[command])
         process.kill()
         process.wait()
         status = alice.start("status", "--json", "--offline", "--last", "1000", "--passphrase-file", good)

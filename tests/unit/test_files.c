@@ -138,9 +138,19 @@ static void expect_notice(uint64_t position, uint64_t size) {
 
 Test(files, what_is_cut_is_put_together, .init = begin, .fini = end) {
     const uint64_t room = CONTENT_BYTES - FILES_HEADER_BYTES - sizeof(NAME) + 1;
-    uint64_t sizes[] = {0, 1, 2, room - FILES_HASH_BYTES - 1, room - FILES_HASH_BYTES,
-                        room - FILES_HASH_BYTES + 1, room - 1, room, room + 1, 2 * room - 50, 2 * room,
-                        2 * room + 1, sizeof(data)};
+    uint64_t sizes[] = {0,
+                        1,
+                        2,
+                        room - FILES_HASH_BYTES - 1,
+                        room - FILES_HASH_BYTES,
+                        room - FILES_HASH_BYTES + 1,
+                        room - 1,
+                        room,
+                        room + 1,
+                        2 * room - 50,
+                        2 * room,
+                        2 * room + 1,
+                        sizeof(data)};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         uint64_t first, last;
         struct transfer transfer, more;

@@ -76,11 +76,10 @@ static int put_chunks(struct cutting *cutting, uint64_t *ret_first, uint64_t *re
         first = first ? first : number;
         offset += count;
     } while (offset < source->size);
-    char text[FILES_NAME_BYTES_MAX + 64];
-    int bytes = snprintf(text, sizeof(text), "file %s, %llu bytes", source->name,
-                         (unsigned long long)source->size);
+    char text[FILES_TEXT_BYTES];
+    size_t bytes = files_describe(source->size, source->name, text);
     struct outgoing last = {.to = source->to, .number = number, .utc_ms = source->utc_ms};
-    int error = state_outbox_note(cutting->state, &last, text, (size_t)bytes);
+    int error = state_outbox_note(cutting->state, &last, text, bytes);
     if (error)
         return error;
     *ret_first = first;
@@ -210,7 +209,8 @@ static int read_chunk(const uint8_t *content, size_t bytes, struct chunk *ret_ch
         .count = bytes_get32(content + 36),
         .name = content + FILES_HEADER_BYTES,
     };
-    if (bytes_get16(content + 34) != 0 || chunk.size > FILES_BYTES_MAX || chunk.offset > chunk.size || chunk.count > chunk.size - chunk.offset)
+    if (bytes_get16(content + 34) != 0 || chunk.size > FILES_BYTES_MAX || chunk.offset > chunk.size ||
+        chunk.count > chunk.size - chunk.offset)
         return -EBADMSG;
     bool is_last = chunk.offset + chunk.count == chunk.size, is_named = chunk.offset == 0 || is_last;
     if ((chunk.name_bytes > 0) != is_named || chunk.name_bytes > FILES_NAME_BYTES_MAX ||
@@ -235,6 +235,15 @@ static int put_notice(struct state *state, const struct received *message, uint6
     notice.payload = payload;
     notice.payload_bytes = (uint32_t)(NOTICE_BYTES + chunk->name_bytes);
     return state_inbox_put(state, &notice, own_account);
+}
+
+size_t files_describe(uint64_t size, const char *name, char ret_text[FILES_TEXT_BYTES]) {
+    return (size_t)snprintf(ret_text, FILES_TEXT_BYTES, "file %s, %llu bytes", name,
+                            (unsigned long long)size);
+}
+
+bool files_is_notice(const struct received *message) {
+    return message->is_sealed && message->content_type == INNER_FILE;
 }
 
 int files_read_notice(const struct received *message, uint64_t *ret_size,

@@ -44,8 +44,8 @@ int files_add(struct state *state, const struct files_source *source, uint32_t c
 /* --- receiving ------------------------------------------------------------------------------------------ */
 
 /* Takes a chunk, the payload of a message of INNER_FILE, in a write transaction. own_account: as in
- * state_inbox_take. Once a file is whole there is a message in the inbox, of INNER_FILE, with what files_read_notice reads.
- * -EBADMSG: it is malformed, and nothing was changed. */
+ * state_inbox_take. Once a file is whole there is a message in the inbox, of INNER_FILE, with what
+ * files_read_notice reads. -EBADMSG: it is malformed, and nothing was changed. */
 int files_take(struct state *state, const struct received *message, uint64_t own_account);
 
 struct transfer {
@@ -53,8 +53,8 @@ struct transfer {
     uint16_t from_device;
     uint8_t id[FILES_ID_BYTES];
     bool is_whole;
-    bool is_broken; /* a part of it did not come: it stays so */
-    uint64_t begun_ms; /* UTC, as the switch accepted it */
+    bool is_broken;          /* a part of it did not come: it stays so */
+    uint64_t begun_ms;       /* UTC, as the switch accepted it */
     uint64_t size, received; /* bytes */
     uint8_t hash[FILES_HASH_BYTES];
     char name[FILES_NAME_BYTES_MAX + 1]; /* as the sender says; "": not known */
@@ -68,6 +68,11 @@ int files_chunk(struct state *state, const struct transfer *transfer, uint64_t o
 /* It was taken, or nobody wants it. In a write transaction. */
 int files_delete(struct state *state, const struct transfer *transfer);
 
+/* What people see of a file: its name and size. Returns the bytes. */
+#define FILES_TEXT_BYTES (FILES_NAME_BYTES_MAX + 40)
+size_t files_describe(uint64_t size, const char *name, char ret_text[FILES_TEXT_BYTES]);
+/* Whether a message in the inbox is about a whole file. */
+bool files_is_notice(const struct received *message);
 /* The message in the inbox about a whole file: -EBADMSG. */
 int files_read_notice(const struct received *message, uint64_t *ret_size,
                       char ret_name[FILES_NAME_BYTES_MAX + 1]);

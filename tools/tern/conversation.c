@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "tools/client/files.h"
 #include "tools/client/sealing.h"
 #include "tools/client/state_inbox.h"
 
@@ -38,6 +39,15 @@ static int add(struct conversation *conversation, struct entry entry, const uint
     return 0;
 }
 
+static int add_received(struct conversation *conversation, struct entry entry,
+                        const struct received *message) {
+    char name[FILES_NAME_BYTES_MAX + 1], text[FILES_TEXT_BYTES];
+    uint64_t size;
+    if (files_is_notice(message) && files_read_notice(message, &size, name) == 0)
+        return add(conversation, entry, (const uint8_t *)text, files_describe(size, name, text));
+    return add(conversation, entry, message->payload, message->payload_bytes);
+}
+
 static int look_at_inbox(struct conversation *conversation, struct state *state) {
     struct received message;
     uint64_t mark = state_mark(state);
@@ -58,7 +68,7 @@ static int look_at_inbox(struct conversation *conversation, struct state *state)
             .utc_ms = message.accepted_ms,
             .id = message.id,
         };
-        int error = add(conversation, entry, message.payload, message.payload_bytes);
+        int error = add_received(conversation, entry, &message);
         if (error)
             return error;
     }

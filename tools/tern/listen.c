@@ -17,6 +17,7 @@
 
 #include "tools/client/holder.h"
 #include "tools/client/state_inbox.h"
+#include "tools/tern/arrivals.h"
 #include "tools/tern/file.h"
 #include "tools/tern/home.h"
 #include "tools/tern/terminal.h"
@@ -37,6 +38,8 @@ struct listener {
     bool is_terminal;
     struct file file;
     bool has_file;
+    struct arrivals arrivals;
+    bool has_arrivals;
 
     /* To standard output: what was made of the messages up to `upto`. */
     char *text;
@@ -49,6 +52,12 @@ struct listener {
 /* --- making lines --------------------------------------------------------------------------------------- */
 
 static void add_json_text(cJSON *line, const struct received *message) {
+    char name[FILES_NAME_BYTES_MAX + 1];
+    uint64_t size;
+    if (files_is_notice(message) && files_read_notice(message, &size, name) == 0) {
+        arrivals_add_json(line, name, size);
+        return;
+    }
     if (message->content_type == 0 && terminal_is_utf8(message->payload, message->payload_bytes)) {
         char *text = strndup((const char *)message->payload, message->payload_bytes);
         cJSON_AddStringToObject(line, "text", text ? text : "");
@@ -97,7 +106,14 @@ static void write_json(FILE *out, const struct received *message, const char *na
 
 static void write_line(const struct listener *listener, FILE *out, const struct received *message,
                        const char *name) {
-    if (!listener->is_terminal) {
+    char file_name[FILES_NAME_BYTES_MAX + 1], text[FILES_TEXT_BYTES];
+    uint64_t size;
+    if (files_is_notice(message) && files_read_notice(message, &size, file_name) == 0) {
+        if (*name)
+            fprintf(out, "%s  ", name);
+        terminal_write(out, (const uint8_t *)text, files_describe(size, file_name, text));
+        fputs(": `tern listen --files FOLDER` takes it", out);
+    } else if (!listener->is_terminal) {
         fwrite(message->payload, 1, message->payload_bytes, out);
     } else {
         if (*name)
@@ -139,6 +155,8 @@ static bool show(struct listener *listener, FILE *out, const struct received *me
     if ((is_copy && !json && !message->is_notice) ||
         (message->position <= listener->tail && state_inbox_is_chatted(state, message->position)))
         return true;
+    if (listener->has_arrivals && !is_copy && files_is_notice(message))
+        return true; /* told when it is in the folder */
     bool is_named = state_find_name(state, message->id.from, name) == 0;
     if (message->is_notice) {
         tell_notice(message, name);
@@ -261,7 +279,7 @@ static int take_to_file(void *context, struct state *state) {
         upto = message.position;
         if (message.is_notice)
             tell_notice(&message, "");
-        if (message.id.to != listener->own_account)
+        if (message.id.to != listener->own_account || files_is_notice(&message))
             continue;
         error = file_append(&listener->file, message.payload, message.payload_bytes);
         taken++;
@@ -331,6 +349,30 @@ static int open_file(struct listener *listener) {
 
 /* --- the command ---------------------------------------------------------------------------------------- */
 
+static int open_arrivals(struct listener *listener) {
+    const struct options *options = listener->options;
+    int error = arrivals_open(&listener->arrivals, options->files,
+                              options->output ? ARRIVALS_SILENT
+                              : options->json ? ARRIVALS_JSON
+                                              : ARRIVALS_PLAIN);
+    if (error) {
+        fprintf(stderr, "tern: %s: %s\n", options->files, strerror(-error));
+        return EXIT_FAILED;
+    }
+    listener->has_arrivals = true;
+    return EXIT_DONE;
+}
+
+/* Between lines: what is told of a file does not stand in another one. */
+static int take_arrivals(struct listener *listener) {
+    uint64_t taken = 0;
+    if (!listener->has_arrivals || listener->text_at < listener->text_bytes)
+        return 0;
+    int error = arrivals_take(&listener->arrivals, listener->client, listener->left, &taken);
+    listener->left -= taken;
+    return error;
+}
+
 static int listen_on(struct listener *listener) {
     while (listener->left && !home_stopped) {
         uint64_t now_ms = client_now_ms();
@@ -340,7 +382,11 @@ static int listen_on(struct listener *listener) {
         int timeout_ms = left_ms < 1000 ? (int)left_ms : 1000;
         if (listener->nameless_ms && timeout_ms > 100)
             timeout_ms = 100;
-        int error = listener->has_file ? step_file(listener, timeout_ms) : step_output(listener, timeout_ms);
+        int error = take_arrivals(listener);
+        if (error)
+            return EXIT_FAILED;
+        if (listener->left)
+            error = listener->has_file ? step_file(listener, timeout_ms) : step_output(listener, timeout_ms);
         if (error)
             return home_failed(listener->client, error);
     }
@@ -365,7 +411,8 @@ static int prepare(struct listener *listener) {
     if (error)
         return home_failed(listener->client, error);
     listener->own_account = identity.account;
-    return listener->options->output ? open_file(listener) : EXIT_DONE;
+    int status = listener->options->files ? open_arrivals(listener) : EXIT_DONE;
+    return status == EXIT_DONE && listener->options->output ? open_file(listener) : status;
 }
 
 /* One listener for a home: two would show each message in one of two places. */
@@ -385,6 +432,8 @@ static int listen_alone(struct listener *listener) {
         file_end(&listener->file, client_state(listener->client));
     if (listener->has_file)
         file_close(&listener->file);
+    if (listener->has_arrivals)
+        arrivals_close(&listener->arrivals);
     close(lock);
     return status;
 }

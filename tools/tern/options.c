@@ -27,6 +27,8 @@ enum option_key {
     OPTION_WAIT,
     OPTION_LAST,
     OPTION_MANUAL,
+    OPTION_FILE,
+    OPTION_FILES,
     OPTION_PASSPHRASE_FILE,
     OPTION_NEW_PASSPHRASE_FILE,
 };
@@ -54,6 +56,8 @@ static const struct argp_option link_options[] = {
 };
 
 static const struct argp_option send_options[] = {
+    {"file", OPTION_FILE, "PATH", 0, "send this file, of at most 64 MiB, in the place of TEXT", 0},
+    {"json", OPTION_JSON, 0, 0, "say what became of it as one JSON object", 0},
     {"wait", OPTION_WAIT, "TICK", 0, "wait for this tick: sent, delivered or read (default sent)", 0},
     {"timeout", OPTION_TIMEOUT, "SECONDS", 0,
      "give up waiting after so long; what has no tick yet is kept and sent later (default: 10 for TEXT "
@@ -65,6 +69,8 @@ static const struct argp_option send_options[] = {
 static const struct argp_option listen_options[] = {
     {"json", OPTION_JSON, 0, 0, "one JSON object a line", 0},
     {"output", OPTION_OUTPUT, "FILE", 0, "append to FILE, each message exactly once, whatever is killed when",
+     0},
+    {"files", OPTION_FILES, "FOLDER", 0, "write files that came whole into FOLDER, never over another one",
      0},
     {"count", OPTION_COUNT, "N", 0, "end after N messages", 0},
     {"seconds", OPTION_SECONDS, "N", 0, "end after N seconds", 0},
@@ -102,18 +108,21 @@ const struct command options_commands[] = {
      "URI is what `ternctl account add NAME` prints. Its code works once; where linking was interrupted, "
      "the same URI goes on with it. Put it in quotes.",
      link_options, link_run},
-    {"send", "NAME TEXT | NAME -", 2, 2, "send a message, or each line of standard input",
+    {"send", "NAME TEXT | NAME - | NAME --file PATH", 2, 2,
+     "send a message, each line of standard input, or a file",
      "The message is kept on disk before it is sent, and is sent again until the switch has it safe, by "
      "this command or by any later one that connects. `-` reads standard input, in bounded memory "
      "however much there is, and ends when every line has its tick. A text that begins with - goes after "
-     "`--`.",
+     "`--`. A file is cut into messages, which are all kept at once: a command that is killed afterwards "
+     "has sent it as much as one that was not.",
      send_options, send_run},
     {"listen", "", 0, 0, "print what arrives, one message a line",
      "Shows what no earlier `listen` or `chat` has shown, then what arrives. On a terminal the sender's "
      "name comes first and control characters are shown as escapes; in a pipe or file the bytes are the "
      "message's own. With --output the file is synced, and its length is kept with what was received, "
-     "before a message is acknowledged; at start it is cut to that length. Copies of what other devices "
-     "of the own account sent are shown with --json only.",
+     "before a message is acknowledged; at start it is cut to that length. Files that came are kept until "
+     "`listen --files` takes them, with names made safe, none over another file. Copies of what other "
+     "devices of the own account sent are shown with --json only.",
      listen_options, listen_run},
     {"read", "NAME", 1, 1, "mark everything received from NAME as read",
      "Ends when the switch has confirmed it: the sender's ticks turn.", ask_options, read_run},
@@ -193,6 +202,12 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
     case OPTION_HOME:
         options->home = value;
         return 0;
+    case OPTION_FILE:
+        options->file = value;
+        return 0;
+    case OPTION_FILES:
+        options->files = value;
+        return 0;
     case OPTION_PASSPHRASE_FILE:
         options->passphrase_file = value;
         return 0;
@@ -244,8 +259,10 @@ static error_t parse_command(int key, char *value, struct argp_state *state) {
         options->words[options->word_count++] = value;
         return 0;
     case ARGP_KEY_END:
-        if (options->word_count < command->words_min)
+        if (options->word_count < command->words_min - (options->file != NULL))
             argp_error(state, "it needs %s", command->words);
+        if (options->file && options->word_count == command->words_max)
+            argp_error(state, "--file and a TEXT do not go together");
         if (options->json && options->output)
             argp_error(state, "--json and --output do not go together: a file holds one message a line");
         return 0;

@@ -28,6 +28,8 @@ struct options {
     bool json;
     bool offline;
     const char *output;
+    const char *file;  /* to be sent */
+    const char *files; /* folder for those that come */
     const char *passphrase_file;
     const char *new_passphrase_file;
     uint64_t count;     /* 0: no limit */

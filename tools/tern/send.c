@@ -8,7 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tools/client/answers.h"
 #include "tools/client/sealing.h"
+#include "tools/client/state_request.h"
+#include "tools/tern/arrivals.h"
+#include "tools/tern/attach.h"
 #include "tools/tern/home.h"
 #include "tools/tern/ticks.h"
 
@@ -35,6 +39,8 @@ struct sending {
     uint64_t left_out;   /* lines */
     uint8_t *input;
     size_t input_bytes;
+    bool has_file;
+    struct attached file;
     uint64_t shown_ms;
     uint64_t version;
 };
@@ -136,6 +142,12 @@ static void show_progress(struct sending *sending, bool is_last) {
     if (!isatty(STDERR_FILENO) || (!is_last && now_ms - sending->shown_ms < PROGRESS_MS))
         return;
     sending->shown_ms = now_ms;
+    if (sending->has_file) {
+        uint64_t bytes = sending->count ? sending->file.size * sending->ticked / sending->count : 0;
+        fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 " bytes %s\033[K%s", bytes, sending->file.size,
+                tick_name(sending->wait), is_last ? "\n" : "");
+        return;
+    }
     fprintf(stderr, "\r%" PRIu64 " read, %" PRIu64 " %s\033[K%s", sending->count, sending->ticked,
             tick_name(sending->wait), is_last ? "\n" : "");
 }
@@ -219,6 +231,34 @@ static int judge(struct sending *sending, int result) {
     return sending->has_failed ? EXIT_FAILED : EXIT_DONE;
 }
 
+static int is_known(void *context, struct state *state) {
+    struct ask ask = {.kind = ASK_LIST, .account = *(const uint64_t *)context};
+    int error = state_request_get(state, &ask);
+    return error == -ENOENT || (!error && ask.is_answered) ? 1 : error;
+}
+
+/* How large a chunk may be hangs on how many devices it goes to: the list is asked for where none is
+ * known. */
+static int know_devices(struct sending *sending, int64_t timeout_ms) {
+    struct state *state = client_state(sending->client);
+    struct contact contact;
+    if (!home_begin(sending->client))
+        return EXIT_FAILED;
+    bool is_there = contacts_get(state, sending->to, &contact) == 0 && contact.has_list;
+    if (!is_there)
+        answers_ask_list(state, sending->to);
+    int error = state_commit(state);
+    if (!error && !is_there)
+        error =
+            client_run(sending->client, timeout_ms < 0 ? HOME_ASK_MS : timeout_ms, is_known, &sending->to);
+    if (error == -ETIMEDOUT) {
+        fprintf(stderr, "tern: the switch was not there to say which devices %s has; nothing is sent\n",
+                sending->name);
+        return EXIT_NOT_YET;
+    }
+    return error < 0 ? home_failed(sending->client, error) : EXIT_DONE;
+}
+
 static int put_text(struct sending *sending, const char *text) {
     size_t bytes = strlen(text);
     if (is_too_long(sending, bytes))
@@ -230,6 +270,19 @@ static int put_text(struct sending *sending, const char *text) {
     error = error ? error : commit_error;
     sending->is_ended = true;
     return error ? home_failed(sending->client, error) : EXIT_DONE;
+}
+
+static int put_file(struct sending *sending, const char *path, int64_t timeout_ms) {
+    int status = know_devices(sending, timeout_ms);
+    if (status == EXIT_DONE)
+        status = attach(sending->client, sending->to, path, &sending->file);
+    if (status != EXIT_DONE)
+        return status;
+    sending->first = sending->file.first;
+    sending->last = sending->file.last;
+    sending->count = sending->last - sending->first + 1;
+    sending->has_file = sending->is_ended = true;
+    return EXIT_DONE;
 }
 
 static int find_limit(struct sending *sending) {
@@ -246,21 +299,44 @@ static int find_limit(struct sending *sending) {
     return error ? home_failed(sending->client, error) : EXIT_DONE;
 }
 
+static void print_json(const struct sending *sending) {
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "to", sending->name);
+    cJSON_AddNumberToObject(object, "account", (double)sending->to);
+    if (sending->has_file)
+        arrivals_add_json(object, sending->file.name, sending->file.size);
+    cJSON_AddNumberToObject(object, "messages", (double)sending->count);
+    if (sending->count) {
+        cJSON_AddNumberToObject(object, "first", (double)sending->first);
+        cJSON_AddNumberToObject(object, "last", (double)sending->last);
+    }
+    cJSON_AddNumberToObject(object, tick_name(sending->wait), (double)sending->ticked);
+    cJSON_AddNumberToObject(object, "failed", (double)sending->failed);
+    char *text = cJSON_PrintUnformatted(object);
+    printf("%s\n", text ? text : "{}");
+    cJSON_free(text);
+    cJSON_Delete(object);
+}
+
 static int send_all(struct sending *sending, const struct options *options) {
     int64_t timeout_ms = options->timeout_ms;
-    bool is_stream = strcmp(options->words[1], "-") == 0;
+    bool is_stream = !options->file && strcmp(options->words[1], "-") == 0;
     int status = home_find(sending->client, sending->name, timeout_ms, &sending->to);
     if (status == EXIT_DONE)
         status = find_limit(sending);
-    if (status == EXIT_DONE && !is_stream)
+    if (status == EXIT_DONE && options->file)
+        status = put_file(sending, options->file, timeout_ms);
+    else if (status == EXIT_DONE && !is_stream)
         status = put_text(sending, options->words[1]);
     if (status != EXIT_DONE)
         return status;
-    if (!is_stream && !options->wait && timeout_ms < 0)
+    if (!is_stream && !options->file && !options->wait && timeout_ms < 0)
         timeout_ms = TEXT_TIMEOUT_MS;
     int result = stream(sending, timeout_ms);
-    if (is_stream)
+    if (is_stream || options->file)
         show_progress(sending, true);
+    if (options->json)
+        print_json(sending);
     return judge(sending, result);
 }
 

@@ -13,6 +13,7 @@
 #include "tools/client/sealing.h"
 #include "tools/client/state_inbox.h"
 #include "tools/client/state_outbox.h"
+#include "tools/tern/arrivals.h"
 #include "tools/tern/home.h"
 #include "tools/tern/terminal.h"
 #include "tools/tern/ticks.h"
@@ -106,6 +107,22 @@ static void print_unread(struct state *state) {
     }
 }
 
+/* What comes, and what came and was not taken. */
+static void print_files(struct state *state) {
+    struct transfer transfer = {0};
+    char name[FRAME_NAME_BYTES_MAX + 1];
+    while (files_next(state, &transfer, &transfer) == 0) {
+        printf("file      ");
+        terminal_write(stdout, (const uint8_t *)transfer.name, strlen(transfer.name));
+        printf(" of %s: ", name_of(state, transfer.from, name));
+        if (transfer.is_whole)
+            printf("%" PRIu64 " bytes, whole: `tern listen --files FOLDER` takes it\n", transfer.size);
+        else
+            printf("%" PRIu64 " of %" PRIu64 " bytes%s\n", transfer.received, transfer.size,
+                   transfer.is_broken ? ", and a part is missing that will not come" : "");
+    }
+}
+
 static void print_plain(struct client *client, const struct identity *identity, uint64_t last) {
     struct state *state = client_state(client);
     bool is_ipv6 = strchr(identity->host, ':') != NULL;
@@ -120,6 +137,7 @@ static void print_plain(struct client *client, const struct identity *identity, 
         printf("locked    with a passphrase\n");
     printf("outbox    %" PRIu64 " without a sent tick\n", state_outbox_count(state));
     print_unread(state);
+    print_files(state);
     print_sent(state, last);
 }
 
@@ -154,6 +172,19 @@ static void add_sent(cJSON *array, struct state *state, const struct outgoing *m
     cJSON_AddItemToArray(array, entry);
 }
 
+static void add_files(cJSON *array, struct state *state) {
+    struct transfer transfer = {0};
+    while (files_next(state, &transfer, &transfer) == 0) {
+        cJSON *entry = cJSON_CreateObject();
+        add_name(entry, state, transfer.from);
+        arrivals_add_json(entry, transfer.name, transfer.size);
+        cJSON_AddNumberToObject(entry, "received", (double)transfer.received);
+        cJSON_AddBoolToObject(entry, "whole", transfer.is_whole);
+        cJSON_AddBoolToObject(entry, "broken", transfer.is_broken);
+        cJSON_AddItemToArray(array, entry);
+    }
+}
+
 static void print_json(struct client *client, const struct identity *identity, uint64_t last) {
     struct state *state = client_state(client);
     cJSON *object = cJSON_CreateObject();
@@ -179,6 +210,7 @@ static void print_json(struct client *client, const struct identity *identity, u
         if (account++ == UINT64_MAX)
             break;
     }
+    add_files(cJSON_AddArrayToObject(object, "files"), state);
     cJSON *sent = cJSON_AddArrayToObject(object, "sent");
     struct outgoing message;
     uint64_t position = first_position(state, last);

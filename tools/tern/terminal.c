@@ -37,8 +37,7 @@ bool terminal_is_utf8(const uint8_t *text, size_t bytes) {
     return true;
 }
 
-/* Controls, and what turns the direction of writing around or is not seen at all. */
-static bool is_hidden(uint32_t c) {
+bool terminal_is_hidden(uint32_t c) {
     return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0xAD || (c >= 0x200B && c <= 0x200F && c != 0x200D) ||
            (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF ||
            (c >= 0xFFF9 && c <= 0xFFFB) || (c >= 0xE0000 && c <= 0xE007F);
@@ -54,7 +53,7 @@ void terminal_write(FILE *out, const uint8_t *text, size_t bytes) {
             fputs("\\n", out);
         else if (character == '\t')
             fputs("\\t", out);
-        else if (is_hidden(character))
+        else if (terminal_is_hidden(character))
             fprintf(out, character < 0x80 ? "\\x%02x" : "\\u{%x}", character);
         else
             fwrite(text + at, 1, length, out);

@@ -14,6 +14,8 @@
 void terminal_write(FILE *out, const uint8_t *text, size_t bytes);
 /* Length of the UTF-8 character at the start, and which it is; 0: what stands there is none. */
 size_t terminal_utf8(const uint8_t *text, size_t bytes, uint32_t *ret_character);
+/* Controls, and what turns the direction of writing around or is not seen at all. */
+bool terminal_is_hidden(uint32_t character);
 bool terminal_is_utf8(const uint8_t *text, size_t bytes); /* all of it, without NUL */
 
 #endif
