@@ -39,10 +39,10 @@ static void mix_hash(struct noise_handshake *handshake, const uint8_t *bytes, si
     sodium_memzero(&state, sizeof(state));
 }
 
-static void hmac(const uint8_t key[NOISE_HASH_BYTES], const uint8_t *bytes, size_t count,
+/* With a state that has taken its key in, which stays as it is: that is half the work. */
+static void hmac(const crypto_auth_hmacsha256_state *keyed, const uint8_t *bytes, size_t count,
                  uint8_t out[NOISE_HASH_BYTES]) {
-    crypto_auth_hmacsha256_state state;
-    crypto_auth_hmacsha256_init(&state, key, NOISE_HASH_BYTES);
+    crypto_auth_hmacsha256_state state = *keyed;
     crypto_auth_hmacsha256_update(&state, bytes, count);
     crypto_auth_hmacsha256_final(&state, out);
     sodium_memzero(&state, sizeof(state));
@@ -53,12 +53,16 @@ static void hkdf(const uint8_t chaining_key[NOISE_HASH_BYTES], const uint8_t *ma
                  uint8_t first[NOISE_HASH_BYTES], uint8_t second[NOISE_HASH_BYTES]) {
     uint8_t temporary[NOISE_HASH_BYTES];
     uint8_t input[NOISE_HASH_BYTES + 1];
-    hmac(chaining_key, material, material_bytes, temporary);
+    crypto_auth_hmacsha256_state keyed;
+    crypto_auth_hmacsha256_init(&keyed, chaining_key, NOISE_HASH_BYTES);
+    hmac(&keyed, material, material_bytes, temporary);
+    crypto_auth_hmacsha256_init(&keyed, temporary, NOISE_HASH_BYTES);
     input[0] = 1;
-    hmac(temporary, input, 1, first);
+    hmac(&keyed, input, 1, first);
     memcpy(input, first, NOISE_HASH_BYTES);
     input[NOISE_HASH_BYTES] = 2;
-    hmac(temporary, input, sizeof(input), second);
+    hmac(&keyed, input, sizeof(input), second);
+    sodium_memzero(&keyed, sizeof(keyed));
     sodium_memzero(temporary, sizeof(temporary));
     sodium_memzero(input, sizeof(input));
 }
