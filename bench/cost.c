@@ -30,6 +30,13 @@ static bool find_shim(char out[PROCESS_PATH_BYTES * 2]) {
     return access(out + sizeof(preload) - 1, R_OK) == 0;
 }
 
+/* Under callgrind a switch is fifty times slower, its clock is not: nothing is copied out of a receive
+ * buffer, or put on the disk, because of that. */
+static void set_patience(struct options *options) {
+    options_set_switch(options, "--hold-ms", "60000");
+    options_set_switch(options, "--spill-ms", "60000");
+}
+
 /* All instructions of a switch that carries so many messages; negative: it could not be counted. */
 static double count_instructions(const struct server_kind *kind, const struct options *asked,
                                  const struct pins *pins, uint32_t messages) {
@@ -43,6 +50,7 @@ static double count_instructions(const struct server_kind *kind, const struct op
     snprintf(log, sizeof(log), "--log-file=%s", path);
     const char *const under[] = {
         "env", shim, "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", log, NULL};
+    set_patience(&options);
     options.pairs = CALLGRIND_PAIRS;
     options.window = CALLGRIND_WINDOW;
     options.messages = messages;

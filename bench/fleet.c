@@ -53,13 +53,6 @@ static int repeat(const char *name, const struct options *options, fill_figures 
     return status ? status : error ? EXIT_MISSING : EXIT_COMPLETE;
 }
 
-static void set_switch(struct options *options, const char *name, const char *value) {
-    if (options->switch_option_count + 3 > OPTIONS_SWITCH_MAX)
-        return;
-    options->switch_options[options->switch_option_count++] = name;
-    options->switch_options[options->switch_option_count++] = value;
-}
-
 /* --- idle ----------------------------------------------------------------------------------------------- */
 
 /* The same rate among few devices: what a message costs more where there are many. */
@@ -126,9 +119,9 @@ int idle_run(int count, char **arguments) {
         options.switch_shards = shards;
     /* Buffers cost by the shard, not by the connection: with few of them the figure is that of
      * connections. */
-    set_switch(&options, "--connections-max", "19900");
-    set_switch(&options, "--buffers", "256");
-    set_switch(&options, "--buffer-bytes", "4096");
+    options_set_switch(&options, "--connections-max", "19900");
+    options_set_switch(&options, "--buffers", "256");
+    options_set_switch(&options, "--buffer-bytes", "4096");
     return repeat("idle", &options, fill_idle, count, arguments);
 }
 
@@ -164,7 +157,7 @@ int reconnect_run(int count, char **arguments) {
     snprintf(shards, sizeof(shards), "%u", options.threads);
     if (!options.switch_shards)
         options.switch_shards = shards;
-    set_switch(&options, "--connections-max", "19900");
+    options_set_switch(&options, "--connections-max", "19900");
     return repeat("reconnect", &options, fill_reconnect, count, arguments);
 }
 

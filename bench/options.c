@@ -118,6 +118,13 @@ static uint32_t parse_sweep(struct argp_state *state, const char *name, char *te
     return ret_list->items[0];
 }
 
+void options_set_switch(struct options *options, const char *name, const char *value) {
+    if (options->switch_option_count + 3 > OPTIONS_SWITCH_MAX)
+        return;
+    options->switch_options[options->switch_option_count++] = name;
+    options->switch_options[options->switch_option_count++] = value;
+}
+
 /* Kept as two words of ternd's command line: NAME in place, as --NAME in front of it would need room. */
 static void parse_switch_option(struct argp_state *state, struct options *options, const char *text) {
     const char *equals = strchr(text, '=');

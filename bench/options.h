@@ -53,5 +53,8 @@ struct options {
 /* groups: of enum options_group. doc: the command in a sentence. defaults: what stays where the command line
  * says nothing. Ends the program with status 2 where the command line is wrong, with 0 after --help. */
 void options_parse(struct options *options, uint32_t groups, const char *doc, int count, char **arguments);
+/* --NAME VALUE for the own switch; nothing where there are OPTIONS_SWITCH_MAX words already. The strings are
+ * the caller's and stay. */
+void options_set_switch(struct options *options, const char *name, const char *value);
 
 #endif

@@ -29,13 +29,18 @@ bool account_name_allowed(const char *name) {
     return true;
 }
 
-struct account *account_find(const struct account_table *table, uint64_t number) {
+struct account *account_find(struct account_table *table, uint64_t number) {
+    if (table->last && table->last->number == number)
+        return table->last;
     if (table->capacity == 0)
         return NULL;
     for (uint64_t at = account_hash(number);; at++) {
         struct account *account = table->slots[at & (table->capacity - 1)];
-        if (!account || account->number == number)
-            return account;
+        if (account && account->number != number)
+            continue;
+        if (account)
+            table->last = account;
+        return account;
     }
 }
 
@@ -101,6 +106,8 @@ void account_remove(struct account_table *table, struct account *account) {
         hole = (hole + 1) & mask;
     table->slots[hole] = NULL;
     table->count--;
+    if (table->last == account)
+        table->last = NULL;
     /* Linear probing without tombstones: what follows in the same run is put in again. */
     for (uint32_t at = (hole + 1) & mask; table->slots[at]; at = (at + 1) & mask) {
         struct account *again = table->slots[at];

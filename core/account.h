@@ -50,7 +50,8 @@ struct account {
 
 struct account_table {
     struct account **slots;
-    uint32_t capacity; /* a power of two, or 0 */
+    struct account *last; /* found last: what comes in a record is often for one account. NULL: none */
+    uint32_t capacity;    /* a power of two, or 0 */
     uint32_t count;
 };
 
@@ -62,7 +63,7 @@ uint32_t account_home(uint64_t account, uint32_t shards);
 /* Names are 1 to NAME_BYTES_MAX of a-z 0-9 . _ -, beginning with a letter or digit. */
 bool account_name_allowed(const char *name);
 
-struct account *account_find(const struct account_table *table, uint64_t number);
+struct account *account_find(struct account_table *table, uint64_t number);
 /* Nothing of it or its devices, which are all revoked, is connected or on its way any more. */
 bool account_is_over(const struct account *account);
 int account_insert(struct account_table *table, const struct account_record *record,

@@ -108,10 +108,6 @@ void frame_accept_part(uint8_t *part_bytes, const uint8_t *frame_bytes) {
     bytes_put16(part_bytes + 52, 1);
 }
 
-bool message_id_same_key(const struct message_id *a, const struct message_id *b) {
-    return a->from == b->from && a->to == b->to && a->epoch == b->epoch && a->from_device == b->from_device;
-}
-
 /* --- receipt, mark, confirm ----------------------------------------------------------------------------- */
 
 static uint8_t range_flags_allowed(uint8_t type) {

@@ -216,6 +216,8 @@ void frame_accept_message(uint8_t *frame_bytes, const struct message_id *id, uin
 void frame_accept_part(uint8_t *part_bytes, const uint8_t *frame_bytes);
 
 /* True where both name the same sending device, epoch and addressed account; the number is not compared. */
-bool message_id_same_key(const struct message_id *a, const struct message_id *b);
+static inline bool message_id_same_key(const struct message_id *a, const struct message_id *b) {
+    return a->from == b->from && a->to == b->to && a->epoch == b->epoch && a->from_device == b->from_device;
+}
 
 #endif

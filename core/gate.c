@@ -107,7 +107,7 @@ int gate_add(struct gates *gates, const struct message_id *id, uint32_t *ret_att
 }
 
 void gate_forget_refusal(struct gates *gates, const struct message_id *id) {
-    struct gate *gate = find(gates, id);
+    struct gate *gate = gates->oldest ? find(gates, id) : NULL;
     if (!gate)
         return;
     gate->refused = false;

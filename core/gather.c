@@ -22,21 +22,13 @@ static void copy_run(struct gather *gather) {
     gather->run_count = 0;
 }
 
-void gather_message(struct gather *gather, const struct message *message, uint8_t *frame, uint32_t bytes) {
-    bool goes_on = gather->run_count && frame == gather->run + gather->run_bytes &&
-                   message->buf == gather->buf && gather->used == gather->run_at + gather->run_bytes;
-    if (!goes_on) {
-        copy_run(gather);
-        gather->buf = message->buf;
-        gather->run = frame;
-        gather->run_at = gather->used;
-        gather->run_bytes = 0;
-        gather->has_fellows = false;
-    }
-    gather->run_count++;
-    gather->has_fellows |= message->in_parts && message->holders > 1;
-    gather->run_bytes += bytes;
-    gather->used += bytes;
+void gather_begin_run(struct gather *gather, const struct message *message, uint8_t *frame) {
+    copy_run(gather);
+    gather->buf = message->buf;
+    gather->run = frame;
+    gather->run_at = gather->used;
+    gather->run_bytes = 0;
+    gather->has_fellows = false;
 }
 
 void gather_cut(struct gather *gather, size_t used) {

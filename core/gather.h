@@ -44,9 +44,20 @@ static inline void gather_write(struct gather *gather, const uint8_t *frame, siz
     memcpy(gather_end(gather), frame, frame_bytes);
     gather->used += frame_bytes;
 }
+/* A run of nothing yet, from this frame on; the one before is copied to its place. For gather_message. */
+void gather_begin_run(struct gather *gather, const struct message *message, uint8_t *frame);
 /* A message, or its part for one device: this frame of it, so many bytes, which fits. They must stay until
  * the record is sealed. */
-void gather_message(struct gather *gather, const struct message *message, uint8_t *frame, uint32_t bytes);
+static inline void gather_message(struct gather *gather, const struct message *message, uint8_t *frame,
+                                  uint32_t bytes) {
+    if (!gather->run_count || frame != gather->run + gather->run_bytes || message->buf != gather->buf ||
+        gather->used != gather->run_at + gather->run_bytes)
+        gather_begin_run(gather, message, frame);
+    gather->run_count++;
+    gather->has_fellows |= message->in_parts && message->holders > 1;
+    gather->run_bytes += bytes;
+    gather->used += bytes;
+}
 /* What was added since there were `used` bytes is not to be sent. Only where no message was before. */
 void gather_cut(struct gather *gather, size_t used);
 /* Seals the record; returns its bytes, from `space`. Its messages are counted that were copied. shard: the

@@ -120,10 +120,8 @@ static int take_close(struct session *session, const struct frame *frame) {
     return 0;
 }
 
-static int take_frame(struct session *session, const struct frame *frame, struct buf *buf) {
+static int take_frame(struct session *session, const struct frame *frame) {
     switch (frame->type) {
-    case FRAME_MESSAGE:
-        return route_accept(session, frame, buf);
     case FRAME_ACK:
         return take_ack(session, frame);
     case FRAME_MARK:
@@ -156,12 +154,10 @@ static int take_frame(struct session *session, const struct frame *frame, struct
     }
 }
 
-/* Messages have a rate of their own, and an ACK of something is one of what the switch itself sent. */
+/* An ACK of something is one of what the switch itself sent. */
 static uint32_t frames_of(const struct session *session, const struct frame *frame) {
     uint64_t count;
     switch (frame->type) {
-    case FRAME_MESSAGE:
-        return 0;
     case FRAME_ACK:
         return frame_read_ack(frame, &count) == 0 && count > session->items_acked ? 0 : 1;
     case FRAME_LOOKUP:
@@ -173,14 +169,20 @@ static uint32_t frames_of(const struct session *session, const struct frame *fra
     }
 }
 
-int intake_frame(struct session *session, const struct frame *frame, struct buf *buf) {
-    if (session->state != SESSION_OPEN)
-        return -EAGAIN; /* the directory has not answered yet */
+/* Not inlined: messages, of which there are many, would pay for the stack that all of this needs. */
+__attribute__((noinline)) static int take_counted(struct session *session, const struct frame *frame) {
     uint32_t frames = frames_of(session, frame);
     if (frames && !pace_frames(session))
         return -EAGAIN;
-    int error = take_frame(session, frame, buf);
+    int error = take_frame(session, frame);
     if (!error)
         pace_take_frames(session, frames);
     return error;
+}
+
+/* Messages have a rate of their own. */
+int intake_frame(struct session *session, const struct frame *frame, struct buf *buf) {
+    if (session->state != SESSION_OPEN)
+        return -EAGAIN; /* the directory has not answered yet */
+    return frame->type == FRAME_MESSAGE ? route_accept(session, frame, buf) : take_counted(session, frame);
 }

@@ -197,7 +197,7 @@ void outbox_push_receipt(struct shard *shard, struct device *device, struct rece
 
 /* --- out ------------------------------------------------------------------------------------------------ */
 
-static void mark_sent(struct shard *shard, struct outbox *outbox, struct outbox_item *item) {
+static inline void mark_sent(struct shard *shard, struct outbox *outbox, struct outbox_item *item) {
     item->flags |= ITEM_SENT;
     outbox->sent_count++;
     outbox->sent_bytes += item->bytes;

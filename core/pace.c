@@ -26,11 +26,15 @@ static void wait_until(struct session *session, enum pace pace, uint64_t at_ms) 
     session->tokens_ms = at_ms;
 }
 
-static bool admits(struct session *session, struct rate *rate, uint64_t per_s, enum pace pace) {
-    uint64_t now_ms = session->shard->now_ms;
-    if (rate_admits(rate, per_s, now_ms))
-        return true;
+static void wait_for_tokens(struct session *session, const struct rate *rate, uint64_t per_s,
+                            enum pace pace) {
     wait_until(session, pace, tokens_ms(session, rate, per_s));
+}
+
+static inline bool admits(struct session *session, struct rate *rate, uint64_t per_s, enum pace pace) {
+    if (rate_admits(rate, per_s, session->shard->now_ms))
+        return true;
+    wait_for_tokens(session, rate, per_s, pace);
     return false;
 }
 

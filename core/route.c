@@ -58,15 +58,26 @@ void message_home(struct shard *shard, struct message *message) {
     stats_add(shard->stats->messages_in_memory, -1);
 }
 
+/* Of those that a message waits for one less. */
+static inline bool is_last(uint16_t *count) {
+    must(*count > 0);
+    return --*count == 0;
+}
+
 static void message_end(struct shard *shard, struct message *message) {
+    must(message->pending == 0);
+    if (message->owner == shard->index) {
+        message_home(shard, message);
+        return;
+    }
     struct note note = {.kind = NOTE_MESSAGE_HOME, .message = message};
     switch_post(shard, message->owner, &note);
 }
 
 /* Every target is discharged: the ticks go out. Delivered never comes before sent, so both start here. Of a
  * refused message, who has it gets its acknowledgement settled, for its sender may not send it again: another
- * copy of it may have its tick. */
-static void message_finish(struct shard *shard, struct message *message) {
+ * copy of it may have its tick. account: the one it is addressed to, where the caller has it at hand. */
+static void message_finish(struct shard *shard, struct message *message, const struct account *account) {
     if (message->own_copy) {
         gate_open(shard, &message->id, message->attempt, message->refused);
         return;
@@ -77,7 +88,8 @@ static void message_finish(struct shard *shard, struct message *message) {
     }
     if (!message->refused && !message->stored)
         stats_add(shard->stats->messages_memory_only, 1);
-    const struct account *account = account_find(&shard->accounts, message->id.to);
+    if (!account)
+        account = account_find(&shard->accounts, message->id.to);
     uint8_t sent = message->refused ? 0 : RECEIPT_SENT;
     for (uint32_t left = message->acked; left; left &= left - 1) {
         int slot = __builtin_ctz(left);
@@ -95,21 +107,17 @@ void message_discharge(struct shard *shard, struct message *message, const struc
                        enum discharge how) {
     if (MUTANT(tick_before_commit) && message->pending == 0)
         return;
-    must(message->pending > 0);
     if (how == DISCHARGE_ACKED)
         message->acked |= UINT32_C(1) << device->slot;
     else if (how == DISCHARGE_STORED)
         message->stored = true;
-    if (--message->pending == 0)
-        message_finish(shard, message);
+    if (is_last(&message->pending))
+        message_finish(shard, message, how == DISCHARGE_ACKED ? device->account : NULL);
 }
 
 void message_let_go(struct shard *shard, struct message *message) {
-    must(message->holders > 0);
-    if (--message->holders == 0) {
-        must(message->pending == 0);
+    if (is_last(&message->holders))
         message_end(shard, message);
-    }
 }
 
 /* --- refusals ------------------------------------------------------------------------------------------- */
@@ -380,7 +388,12 @@ static void accept_message(struct session *session, const struct frame *frame, s
         }
     }
     stats_add(shard->stats->messages_accepted, 1);
-    stats_add(shard->stats->payload_copies, buf->kind == BUF_HEAP); /* where it was joined, or had to wait */
+    if (buf->kind == BUF_HEAP) /* where it was joined, or had to wait */
+        stats_add(shard->stats->payload_copies, 1);
+    if (target == shard->index) {
+        route_arrived(shard, message);
+        return;
+    }
     struct note note = {.kind = NOTE_MESSAGE, .message = message};
     switch_post(shard, target, &note);
 }
@@ -419,7 +432,7 @@ static enum refusal judge_target(struct shard *shard, const struct account *acco
         return REFUSAL_NO_ACCOUNT;
     if (account->flags & ACCOUNT_SUSPENDED)
         return REFUSAL_SUSPENDED;
-    if (account_blocks(account, message->id.from))
+    if (account->block_count && account_blocks(account, message->id.from))
         return REFUSAL_BLOCKED;
     if (account->device_count == 0 || (message->in_parts && !parts_has_targets(account, message)))
         return REFUSAL_NO_DEVICE;
@@ -440,6 +453,8 @@ void route_arrived(struct shard *shard, struct message *message) {
         parts_arrived(shard, account, message);
     else
         spread(shard, account, message, 0);
-    message_discharge(shard, message, NULL, DISCHARGE_GONE);
-    message_let_go(shard, message);
+    if (is_last(&message->pending))
+        message_finish(shard, message, account);
+    if (is_last(&message->holders))
+        message_end(shard, message);
 }

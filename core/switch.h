@@ -124,7 +124,7 @@ static inline uint32_t switch_environment(const struct shard *shard, uint64_t ac
 
 /* The party that is the home of an account. */
 static inline uint32_t switch_home(const struct shard *shard, uint64_t account) {
-    return account_home(account, shard->shards);
+    return shard->shards == 1 ? 0 : account_home(account, shard->shards);
 }
 
 /* Posts a note; one for this shard itself is handled at once. */

@@ -136,7 +136,7 @@ void outbox_settled(struct shard *shard, struct device *device, const struct mes
     if (!each_once && more >= device->outbox.unsettled_count) {
         settle_all_within(shard, device, id, last, &run);
     } else {
-        for (; at.number - id->number <= more; at.number++) {
+        for (; device->outbox.unsettled && at.number - id->number <= more; at.number++) {
             struct outbox_item *item;
             while ((item = find_copy(shard, device, &at))) {
                 settle(shard, device, item, &run);

@@ -1,6 +1,6 @@
 """What a message and a connection cost, in counts alone: a busy machine changes times, not these. The limits are what was
-measured when this was written, and half as much again where gathering plays a part: they are there to notice a mistake,
-not to say what is good; docs/BENCHMARKS.md has the targets."""
+measured when this was written, a tenth more for instructions, which depend a little on how much gathers and on the libraries,
+and more where gathering plays a larger part: they are there to notice a mistake; docs/BENCHMARKS.md has the targets."""
 import json
 import os
 import shutil
@@ -9,14 +9,14 @@ from harness import RELEASE, Process, check, main, test
 
 # Figure, limit.
 LIMITS = [
-    ("plaintext_instructions_per_message", 2700),
-    ("encrypted_instructions_per_message", 6600),
+    ("plaintext_instructions_per_message", 1650),
+    ("encrypted_instructions_per_message", 4100),
     ("w1.enters_per_message", 0.5),
     ("w8.enters_per_message", 0.05),
     ("w64.enters_per_message", 0.05),
     ("w1.payload_copies_per_message", 0.25),
     ("w8.payload_copies_per_message", 0.25),
-    ("w64.payload_copies_per_message", 1.25),
+    ("w64.payload_copies_per_message", 0.5),
 ]
 CONNECTIONS = 2000
 BYTES_PER_CONNECTION = 2500  # in user space; 1,780 when this was written
@@ -40,7 +40,8 @@ def medians(world, *arguments):
 
 @test(build="release")
 def a_message_costs_no_more_than_it_did(world):
-    found = medians(world, "cost", "--pairs", "100")
+    # Else what a busy machine holds up is copied, too.
+    found = medians(world, "cost", "--pairs", "100", "--switch-option=hold_ms=60000")
     for name, limit in LIMITS:
         if "instructions" in name and not shutil.which("valgrind"):
             continue

@@ -72,6 +72,17 @@ Test(account, all_are_found_while_others_come_and_go, .fini = fini) {
     cr_assert_null(account_find(&table, 5001));
 }
 
+Test(account, one_that_was_found_last_is_gone_when_it_is_removed, .fini = fini) {
+    add(1);
+    add(2);
+    cr_assert_eq(account_find(&table, 1)->number, 1);
+    account_remove(&table, account_find(&table, 1));
+    cr_assert_null(account_find(&table, 1));
+    cr_assert_eq(account_find(&table, 2)->number, 2);
+    cr_assert_null(account_find(&table, 1), "nobody else is found in its place");
+    cr_assert_eq(add(1), account_find(&table, 1));
+}
+
 Test(account, empty_table_has_nobody) {
     cr_assert_null(account_find(&table, 1));
 }
