@@ -73,7 +73,7 @@ sources_control := $(filter-out %/main.c,$(call find,tools/ternctl/*.c))
 sources_app := $(filter-out %/main.c,$(call find,tools/tern/*.c))
 
 # A program: its own sources, the libraries it stands on, the packages it is linked with.
-PROGRAMS := ternd ternctl tern ternbench noisevec e2evec disk_cuts ternsim store_fill
+PROGRAMS := ternd ternctl tern ternbench noisevec e2evec e2esecrets disk_cuts ternsim store_fill
 sources_ternd := $(call find,tools/ternd/*.c)
 libraries_ternd := core io storage
 packages_ternd := liburing libsodium lmdb inih libcjson
@@ -92,6 +92,9 @@ packages_noisevec := libsodium libcjson
 sources_e2evec := tests/vectors/e2evec.c
 libraries_e2evec := client core
 packages_e2evec := libsodium lmdb
+sources_e2esecrets := tests/vectors/secrets.c
+libraries_e2esecrets := client core
+packages_e2esecrets := libsodium lmdb
 sources_disk_cuts := tests/disk/cuts.c
 libraries_disk_cuts := storage io core
 packages_disk_cuts := liburing libsodium lmdb
