@@ -6,6 +6,8 @@
 #include "core/reason.h"
 #include "tests/support/client_rig.h"
 #include "tools/client/contacts.h"
+#include "tools/client/content.h"
+#include "tools/client/pairing.h"
 #include "tools/client/publishing.h"
 
 TestSuite(publishing, .timeout = 30);
@@ -258,4 +260,173 @@ Test(publishing, a_list_of_another_key_gets_one_above_it, .init = begin, .fini =
     expect_keys(PREKEY_ONE_TIME_STOCK, 0);
     client_rig_expect_nothing(&rig);
     cr_assert(is_done());
+}
+
+/* --- letting devices in --------------------------------------------------------------------------------- */
+
+#define NEW_DEVICE 5
+
+static const uint8_t secret[PAIRING_SECRET_BYTES] = {1, 2, 3}, other_secret[PAIRING_SECRET_BYTES] = {4};
+static const uint8_t new_seed[IDENTITY_KEY_BYTES] = {11};
+
+static uint64_t utc_s(void) {
+    return (RIG_UTC_MS + rig.now_ms) / 1000;
+}
+
+static void invite(uint64_t until_s) {
+    cr_assert_eq(state_begin(rig.state), 0);
+    pairing_invite(rig.state, secret, until_s);
+    cr_assert_eq(state_commit(rig.state), 0);
+}
+
+static uint64_t strangers(void) {
+    cr_assert_eq(state_look(rig.state), 0);
+    uint64_t count = pairing_strangers(rig.state);
+    state_end(rig.state);
+    return count;
+}
+
+/* A device says who it is; the turn after it. */
+static void introduce(const uint8_t *by, uint64_t account, uint16_t device, uint64_t number) {
+    struct identity_keys identity;
+    uint8_t said[24 + 32 + 16] = {(uint8_t)number}, data[12 + 10] = "tern pairing";
+    identity_keys_init(&identity, new_seed);
+    memcpy(said + 24, identity.public_key, IDENTITY_KEY_BYTES);
+    bytes_put64(data + 12, account);
+    bytes_put16(data + 20, device);
+    primitive_seal(by, said, data, sizeof(data), said + 24, IDENTITY_KEY_BYTES);
+    struct frame_message message = {
+        .id = {.from = account, .to = RIG_ACCOUNT, .epoch = 9, .number = number, .from_device = device},
+        .content_type = CONTENT_PAIRING,
+        .payload = said,
+        .payload_bytes = sizeof(said)};
+    memset(out, 0, FRAME_MESSAGE_BYTES);
+    say(frame_write_message(out, &message));
+    while (rig.frame_at < rig.frame_count &&
+           (rig.frames[rig.frame_at].type == FRAME_ACK || rig.frames[rig.frame_at].type == FRAME_LOOKUP))
+        rig.frame_at++;
+}
+
+Test(publishing, who_knows_the_secret_of_the_invitation_comes_onto_the_list, .init = begin, .fini = end) {
+    struct identity_keys identity;
+    struct contact self;
+    struct received message;
+    publish();
+    invite(utc_s() + 60);
+    introduce(secret, RIG_ACCOUNT, NEW_DEVICE, 1);
+    expect_list(2);
+    client_rig_expect_nothing(&rig);
+    identity_keys_init(&identity, new_seed);
+    cr_assert_eq(state_look(rig.state), 0);
+    cr_assert_eq(contacts_get(rig.state, RIG_ACCOUNT, &self), 0);
+    const struct devicelist_device *device = devicelist_find(&self.list, NEW_DEVICE);
+    cr_assert_not_null(device);
+    cr_assert_eq(memcmp(device->identity, identity.public_key, IDENTITY_KEY_BYTES), 0);
+    cr_assert_eq(state_inbox_next(rig.state, 1, &message), -ENOENT, "people do not see it");
+    state_end(rig.state);
+    introduce(secret, RIG_ACCOUNT, NEW_DEVICE + 1, 1);
+    client_rig_expect_nothing(&rig); /* an invitation is for one */
+}
+
+/* The process ends before the switch has stored the list. */
+Test(publishing, who_was_found_is_let_in_after_a_restart, .init = begin, .fini = end) {
+    publish();
+    invite(utc_s() + 60);
+    introduce(secret, RIG_ACCOUNT, NEW_DEVICE, 1);
+    client_rig_expect(&rig, FRAME_LIST_PUT);
+    client_rig_restart(&rig);
+    client_rig_connect(&rig);
+    client_rig_expect(&rig, FRAME_MARK);
+    expect_list(2);
+    client_rig_expect_nothing(&rig);
+}
+
+Test(publishing, nobody_else_comes_onto_the_list, .init = begin, .fini = end) {
+    publish();
+    introduce(secret, RIG_ACCOUNT, NEW_DEVICE, 1);
+    client_rig_expect_nothing(&rig); /* nobody is invited */
+    cr_assert_eq(strangers(), 0);
+    invite(utc_s() + 60);
+    introduce(other_secret, RIG_ACCOUNT, NEW_DEVICE, 2);
+    client_rig_expect_nothing(&rig);
+    introduce(secret, RIG_OTHER, NEW_DEVICE, 1);
+    client_rig_expect_nothing(&rig);
+    cr_assert_eq(strangers(), 2);
+    rig.now_ms += 61 * 1000;
+    say(frame_write_ping(out, FRAME_PONG, 0));
+    introduce(secret, RIG_ACCOUNT, NEW_DEVICE, 3);
+    client_rig_expect_nothing(&rig); /* too late */
+    cr_assert_eq(strangers(), 3);
+}
+
+/* The switch hands the message on as another device's. */
+Test(publishing, what_a_device_says_is_of_that_device_alone, .init = begin, .fini = end) {
+    static uint8_t frame[FRAME_MESSAGE_BYTES + 128];
+    publish();
+    invite(utc_s() + 60);
+    client_rig_disconnect(&rig);
+    client_rig_connect(&rig);
+    struct identity_keys identity;
+    uint8_t said[24 + 32 + 16] = {7}, data[12 + 10] = "tern pairing";
+    identity_keys_init(&identity, new_seed);
+    memcpy(said + 24, identity.public_key, IDENTITY_KEY_BYTES);
+    bytes_put64(data + 12, RIG_ACCOUNT);
+    bytes_put16(data + 20, NEW_DEVICE);
+    primitive_seal(secret, said, data, sizeof(data), said + 24, IDENTITY_KEY_BYTES);
+    struct frame_message message = {.id = {.from = RIG_ACCOUNT,
+                                           .to = RIG_ACCOUNT,
+                                           .epoch = 9,
+                                           .number = 1,
+                                           .from_device = NEW_DEVICE + 1},
+                                    .content_type = CONTENT_PAIRING,
+                                    .payload = said,
+                                    .payload_bytes = sizeof(said)};
+    cr_assert_eq(client_rig_say(&rig, frame, frame_write_message(frame, &message)), 0);
+    cr_assert_eq(client_rig_turn(&rig), 0);
+    cr_assert_eq(strangers(), 1);
+}
+
+/* The other side: a device that was linked with a URI that has a secret. */
+Test(publishing, a_new_device_says_who_it_is_once, .init = begin_further, .fini = end) {
+    struct frame_message said;
+    struct identity_keys identity;
+    uint8_t data[12 + 10] = "tern pairing", opened[IDENTITY_KEY_BYTES];
+    static const uint8_t seed[IDENTITY_KEY_BYTES] = {7};
+    identity_keys_init(&account_key, seed);
+    cr_assert_eq(state_begin(rig.state), 0);
+    contacts_pin(rig.state, RIG_ACCOUNT, account_key.public_key);
+    pairing_keep(rig.state, secret);
+    state_keys_identity(rig.state, &identity);
+    cr_assert_eq(state_commit(rig.state), 0);
+    stock.list_version = 1;
+    connect_device();
+    client_rig_expect(&rig, FRAME_LIST_GET);
+    struct frame frame = client_rig_expect(&rig, FRAME_MESSAGE);
+    cr_assert_eq(frame_read_message(&frame, &said), 0);
+    cr_assert_eq(said.id.to, RIG_ACCOUNT);
+    cr_assert_eq(said.content_type, CONTENT_PAIRING);
+    cr_assert_eq(said.target_count, 0);
+    cr_assert_eq(said.payload_bytes, 24 + 32 + 16);
+    bytes_put64(data + 12, RIG_ACCOUNT);
+    bytes_put16(data + 20, RIG_DEVICE);
+    cr_assert_eq(primitive_open(secret, said.payload, data, sizeof(data), said.payload + 24, 48, opened), 0);
+    cr_assert_eq(memcmp(opened, identity.public_key, IDENTITY_KEY_BYTES), 0);
+    cr_assert_eq(state_look(rig.state), 0);
+    cr_assert(pairing_waits(rig.state));
+    cr_assert_eq(state_outbox_count(rig.state), 1);
+    state_end(rig.state);
+    client_rig_restart(&rig);
+    stock.list_version = 2;
+    client_rig_connect(&rig);
+    client_rig_expect(&rig, FRAME_LIST_GET);
+    client_rig_expect(&rig, FRAME_MESSAGE); /* it has no tick; no second one is made */
+    client_rig_expect_nothing(&rig);
+    client_rig_restart(&rig);
+    client_rig_connect(&rig);
+    say_list(&account_key, 2, RIG_DEVICE, identity.public_key);
+    say_stock(0, 0);
+    expect_keys(PREKEY_ONE_TIME_STOCK, 0);
+    cr_assert_eq(state_look(rig.state), 0);
+    cr_assert(!pairing_waits(rig.state));
+    state_end(rig.state);
 }

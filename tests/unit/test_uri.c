@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "tools/client/uri.h"
 
@@ -64,6 +65,32 @@ Test(uri, says_which_part_is_wrong) {
     refuse("tern://h:1/a?account=7&key=" KEY "&code=0123", "code=");
     refuse("tern://h:1/a" REST "0", "more");
     refuse("tern://h:1/a" REST " ", "more");
+    refuse("tern://h:1/a" REST "&account-key=12&pair=" KEY, "account-key=");
+    refuse("tern://h:1/a" REST "&account-key=" KEY, "pair=");
+    refuse("tern://h:1/a" REST "&account-key=" KEY "&pair=12", "pair=");
+    refuse("tern://h:1/a" REST "&account-key=" KEY "&pair=" KEY "0", "more");
+}
+
+Test(uri, what_is_written_reads_as_it_was) {
+    static const char *const texts[] = {"tern://h:1/a" REST, "tern://[::1]:65535/a.b-c" REST,
+                                        "tern://h.example:7440/a" REST "&account-key=" KEY "&pair=" KEY};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct uri uri;
+        const char *problem;
+        char text[URI_TEXT_BYTES_MAX];
+        cr_assert_eq(uri_parse(texts[i], &uri, &problem), 0);
+        cr_assert_eq(uri.is_paired, i == 2);
+        cr_assert_eq(uri_write(&uri, text), strlen(texts[i]));
+        cr_assert_eq(strcasecmp(text, texts[i]), 0, "%s", text);
+    }
+}
+
+Test(uri, there_is_room_for_the_longest) {
+    struct uri uri = {.port = 65535, .account = UINT64_MAX, .is_paired = true};
+    char text[URI_TEXT_BYTES_MAX];
+    memset(uri.host, 'h', URI_HOST_BYTES_MAX);
+    memset(uri.name, 'n', FRAME_NAME_BYTES_MAX);
+    cr_assert_lt(uri_write(&uri, text), URI_TEXT_BYTES_MAX);
 }
 
 Test(uri, takes_the_largest_account_and_no_name_that_is_too_long) {

@@ -7,8 +7,8 @@
 #include "core/crash.h"
 #include "core/mutant.h"
 #include "core/reason.h"
-#include "tools/client/asking.h"
 #include "tools/client/answers.h"
+#include "tools/client/asking.h"
 #include "tools/client/flow.h"
 #include "tools/client/marks.h"
 #include "tools/client/opening.h"
@@ -207,6 +207,8 @@ static int take_message(struct engine *engine, const struct frame *frame) {
         return error;
     engine->items++;
     engine->has_messages |= take == INBOX_FRESH;
+    if (message.content_type == CONTENT_PAIRING)
+        publishing_look_again(&engine->publishing);
     if (MUTANT(ack_before_commit)) {
         uint8_t out[FRAME_SMALL_BYTES_MAX];
         engine->items_acked = engine->items;
@@ -280,8 +282,8 @@ static int take_targets(struct engine *engine, const struct frame *frame) {
     int error = open_transaction(engine);
     return error ? error
                  : disk_failed(engine, answers_targets(engine->state, &engine->identity, targets.account,
-                                                         targets.devices, targets.missing,
-                                                         targets.devices + targets.missing, targets.gone));
+                                                       targets.devices, targets.missing,
+                                                       targets.devices + targets.missing, targets.gone));
 }
 
 static int take_confirm(struct engine *engine, const struct frame *frame) {

@@ -4,6 +4,7 @@
 #include <sodium.h>
 
 #include "tools/client/contacts.h"
+#include "tools/client/pairing.h"
 #include "tools/client/state_keys.h"
 
 static bool is_same_account(const struct identity *identity, const struct uri *uri) {
@@ -22,10 +23,17 @@ static void make_identity(struct state *state, uint64_t account, struct identity
     contacts_forget(state, account);
 }
 
+/* A further device believes the account key of the one that lets it in. */
+static void keep_pairing(struct state *state, const struct uri *uri) {
+    state_keys_drop_account(state);
+    contacts_forget(state, uri->account);
+    contacts_pin(state, uri->account, uri->account_key);
+    pairing_keep(state, uri->pair);
+}
+
 /* The first device of an account makes its account key. */
-static void make_keys(struct state *state, uint64_t account) {
+static void make_account_key(struct state *state, uint64_t account) {
     struct identity_keys keys;
-    state_keys_make(state);
     state_keys_make_account(state);
     if (state_keys_account(state, &keys) != 0)
         return; /* the transaction has failed */
@@ -60,6 +68,10 @@ int link_prepare(struct state *state, const struct uri *uri) {
     memcpy(identity.name, uri->name, sizeof(identity.name));
     state_set_identity(state, &identity);
     sodium_memzero(&identity, sizeof(identity));
-    make_keys(state, uri->account);
+    state_keys_make(state);
+    if (uri->is_paired)
+        keep_pairing(state, uri);
+    else
+        make_account_key(state, uri->account);
     return state_commit(state);
 }

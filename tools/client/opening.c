@@ -7,6 +7,7 @@
 
 #include "tools/client/answers.h"
 #include "tools/client/files.h"
+#include "tools/client/pairing.h"
 #include "tools/client/sharing.h"
 #include "tools/client/state_channels.h"
 #include "tools/client/state_keys.h"
@@ -381,14 +382,16 @@ static int take_fresh(struct state *state, const struct identity *own, const str
 int opening_take(struct state *state, const struct identity *own, const struct frame_message *message,
                  uint64_t now_s, enum inbox_take *ret_take) {
     enum inbox_take take = INBOX_DUPLICATE;
-    if (message->content_type != CONTENT_SEALED)
+    bool is_pairing = message->content_type == CONTENT_PAIRING && message->id.to == own->account;
+    if (message->content_type != CONTENT_SEALED && !is_pairing)
         return state_inbox_take(state, message, own->account, ret_take);
     int error = state_inbox_judge(state, &message->id, own->account, &take);
     if (error)
         return error;
     if (take == INBOX_FRESH)
-        error = take_fresh(state, own, message, now_s, &take);
-    else
+        error = is_pairing ? pairing_take(state, own, message, now_s)
+                           : take_fresh(state, own, message, now_s, &take);
+    else if (!is_pairing)
         count(state, TROUBLE_REPEATED);
     if (!error)
         error = state->error;

@@ -4,6 +4,7 @@
 
 #include "core/frame_keys.h"
 #include "tools/client/answers.h"
+#include "tools/client/pairing.h"
 
 #define DONE_LETTER 'p' /* counter: the signed pre-key that the switch had last */
 
@@ -47,7 +48,6 @@ bool publishing_wants(const struct publishing *publishing, uint64_t now_s) {
 
 /* --- the list ------------------------------------------------------------------------------------------- */
 
-/* Signs the own account's list, of this version, and has it stored. */
 static int put_list(struct state *state, struct devicelist *list, const struct identity_keys *account_key) {
     uint8_t bytes[DEVICELIST_BYTES_MAX];
     struct ask ask = {.kind = ASK_LIST_PUT, .version = list->version, .bytes = bytes}, pending = ask;
@@ -55,6 +55,18 @@ static int put_list(struct state *state, struct devicelist *list, const struct i
         return 0; /* one is on its way */
     ask.byte_count = (uint32_t)devicelist_sign(list, account_key, bytes);
     return state_request_put(state, &ask);
+}
+
+int publishing_put_list(struct state *state, struct devicelist *list, uint64_t now_s) {
+    struct identity_keys account_key;
+    int error = state_keys_account(state, &account_key);
+    if (error)
+        return error;
+    list->version++;
+    list->created_s = now_s;
+    error = put_list(state, list, &account_key);
+    identity_keys_fini(&account_key);
+    return error;
 }
 
 /* A list of a version that the switch takes, of the devices known, or of this one alone. */
@@ -103,6 +115,22 @@ static int settle_list(struct publishing *publishing, struct state *state, const
     return error;
 }
 
+/* A further device has said who it is, or this one waits to be let in. */
+static int settle_pairing(struct state *state, const struct identity *own, struct contact *contact,
+                          uint64_t now_s) {
+    struct devicelist_device device;
+    int error = pairing_found(state, &device);
+    if (error == 0 && contact->has_list) {
+        error = devicelist_add(&contact->list, &device);
+        if (error) /* it is on the list, or that is full */
+            return pairing_end(state);
+        error = publishing_put_list(state, &contact->list, now_s);
+    }
+    if (error && error != -ENOENT)
+        return error;
+    return pairing_introduce(state, own, now_s * 1000);
+}
+
 /* --- keys ----------------------------------------------------------------------------------------------- */
 
 static bool is_listed(struct state *state, const struct identity *own, const struct contact *contact) {
@@ -140,9 +168,14 @@ int publishing_prepare(struct publishing *publishing, struct state *state, const
         error = settle_list(publishing, state, own, &contact, now_s);
     else
         error = 0;
-    if (!error && is_listed(state, own, &contact))
+    if (error)
+        return error;
+    if (!is_listed(state, own, &contact))
+        return settle_pairing(state, own, &contact, now_s);
+    error = pairing_forget(state);
+    if (!error)
         error = make_offer(publishing, state, now_s);
-    return error;
+    return error ? error : settle_pairing(state, own, &contact, now_s);
 }
 
 int publishing_fill(struct publishing *publishing, struct asking *asking, struct peer *peer) {

@@ -11,6 +11,7 @@
 #define TERN_TOOLS_CLIENT_PUBLISHING_H
 
 #include "tools/client/asking.h"
+#include "tools/client/e2e/devicelist.h"
 #include "tools/client/state_keys.h"
 
 #define PUBLISHING_AGAIN_S 3600 /* then pre-keys are looked at again, and what was refused is tried again */
@@ -41,6 +42,10 @@ int publishing_prepare(struct publishing *publishing, struct state *state, const
 /* After it was committed: what was made goes to the peer. 0 or -ENOMEM. */
 int publishing_fill(struct publishing *publishing, struct asking *asking, struct peer *peer);
 
+/* Signs a list of the own account, of the version after the one it has, and puts it to be stored
+ * (ASK_LIST_PUT), unless one is on its way. In a write transaction. -ENOENT: the account key is not on this
+ * device. */
+int publishing_put_list(struct state *state, struct devicelist *list, uint64_t now_s);
 /* Whether the switch has had this device's keys: others can encrypt for it. In a transaction. */
 bool publishing_is_done(struct state *state);
 

@@ -43,7 +43,7 @@ static void set_last_number(struct state *state, uint64_t to, uint64_t number) {
 static bool shown(const struct outgoing *message, struct disk_view *ret_text) {
     *ret_text = (struct disk_view){.at = message->payload, .bytes = message->payload_bytes};
     if (message->content_type != CONTENT_SEALED)
-        return true;
+        return message->content_type == CONTENT_TEXT;
     if (ret_text->bytes < INNER_TYPE_BYTES || bytes_get16(ret_text->at) != INNER_TEXT)
         return false;
     ret_text->at += INNER_TYPE_BYTES;

@@ -1,7 +1,10 @@
 #include "tools/client/uri.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <sodium.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #define SCHEME "tern://"
@@ -98,6 +101,18 @@ static bool skip(const char **at, const char *word) {
     return true;
 }
 
+/* What the URI of a further device has behind the code. A sentence about what is wrong, or NULL. */
+static const char *read_pairing(const char **at, struct uri *uri) {
+    if (!skip(at, "&account-key="))
+        return NULL;
+    if (!read_hex(at, uri->account_key, sizeof(uri->account_key)))
+        return "after &account-key= come 64 hex digits";
+    if (!skip(at, "&pair=") || !read_hex(at, uri->pair, sizeof(uri->pair)))
+        return "after the account key comes &pair= and 64 hex digits";
+    uri->is_paired = true;
+    return NULL;
+}
+
 int uri_parse(const char *text, struct uri *ret_uri, const char **ret_problem) {
     struct uri uri = {0};
     const char *at = text;
@@ -123,8 +138,10 @@ int uri_parse(const char *text, struct uri *ret_uri, const char **ret_problem) {
                 "after the account's number comes &key= and 64 hex digits; in a shell the URI needs quotes";
         else if (!skip(&at, "&code=") || !read_hex(&at, uri.code, sizeof(uri.code)))
             problem = "after the key comes &code= and 32 hex digits";
-        else if (*at)
-            problem = "after the code there is something more";
+        else
+            problem = read_pairing(&at, &uri);
+        if (!problem && *at)
+            problem = "after the end of the URI there is something more";
     }
     if (problem) {
         *ret_problem = problem;
@@ -133,4 +150,23 @@ int uri_parse(const char *text, struct uri *ret_uri, const char **ret_problem) {
     uri.port = (uint16_t)port;
     *ret_uri = uri;
     return 0;
+}
+
+static size_t add_hex(char *text, size_t used, const char *before, const uint8_t *bytes, size_t count) {
+    used += (size_t)snprintf(text + used, URI_TEXT_BYTES_MAX - used, "%s", before);
+    sodium_bin2hex(text + used, URI_TEXT_BYTES_MAX - used, bytes, count);
+    return used + 2 * count;
+}
+
+size_t uri_write(const struct uri *uri, char ret_text[URI_TEXT_BYTES_MAX]) {
+    bool is_ipv6 = strchr(uri->host, ':') != NULL;
+    size_t used = (size_t)snprintf(ret_text, URI_TEXT_BYTES_MAX, SCHEME "%s%s%s:%u/%s?account=%" PRIu64,
+                                   is_ipv6 ? "[" : "", uri->host, is_ipv6 ? "]" : "", uri->port, uri->name,
+                                   uri->account);
+    used = add_hex(ret_text, used, "&key=", uri->key, sizeof(uri->key));
+    used = add_hex(ret_text, used, "&code=", uri->code, sizeof(uri->code));
+    if (!uri->is_paired)
+        return used;
+    used = add_hex(ret_text, used, "&account-key=", uri->account_key, sizeof(uri->account_key));
+    return add_hex(ret_text, used, "&pair=", uri->pair, sizeof(uri->pair));
 }

@@ -8,16 +8,24 @@
 #include "tools/client/publishing.h"
 #include "tools/tern/home.h"
 
-/* A device with the account key is there when others can encrypt for it; another one waits to be let in. */
+/* A device is there when others can encrypt for it. */
 static int is_linked(void *context, struct state *state) {
     struct identity *identity = context;
-    struct identity_keys account_key;
     int error = state_identity(state, identity);
-    if (error || !identity->is_linked)
-        return error;
-    error = state_keys_account(state, &account_key);
-    identity_keys_fini(&account_key);
-    return error == -ENOENT || publishing_is_done(state) ? 1 : error;
+    return error ? error : identity->is_linked && publishing_is_done(state);
+}
+
+/* The switch has answered, or not even that. */
+static int say_not_yet(const struct identity *identity) {
+    if (identity->is_linked)
+        fprintf(
+            stderr,
+            "tern: linked as %s, device %u, but not on the account's list yet: the device that showed the "
+            "URI has to be connected; this one is let in whenever a tern of it connects\n",
+            identity->name, identity->device);
+    else
+        fprintf(stderr, "tern: the switch did not answer in time; the same command goes on with it\n");
+    return EXIT_NOT_YET;
 }
 
 /* A device's number, key and counters are for one life: also a revoked one is not linked again. */
@@ -40,17 +48,15 @@ static int linked_already(struct client *client) {
 }
 
 static int link_client(struct client *client, const struct uri *uri, int64_t timeout_ms) {
-    struct identity identity;
+    struct identity identity = {0};
     int error = link_prepare(client_state(client), uri);
     if (error == -EEXIST || error > 0)
         return linked_already(client);
     if (error < 0)
         return home_failed(client, error);
     int done = client_run(client, timeout_ms < 0 ? HOME_ASK_MS : timeout_ms, is_linked, &identity);
-    if (done == -ETIMEDOUT) {
-        fprintf(stderr, "tern: the switch did not answer in time; the same command goes on with it\n");
-        return EXIT_NOT_YET;
-    }
+    if (done == -ETIMEDOUT)
+        return say_not_yet(&identity);
     if (done < 0)
         return home_failed(client, done);
     explicit_bzero(identity.secret, sizeof(identity.secret));

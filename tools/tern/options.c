@@ -7,6 +7,7 @@
 #include "core/frame.h"
 #include "core/version.h"
 #include "tools/tern/chat.h"
+#include "tools/tern/device.h"
 #include "tools/tern/export.h"
 #include "tools/tern/link.h"
 #include "tools/tern/listen.h"
@@ -101,6 +102,13 @@ static const struct argp_option export_options[] = {
     {0},
 };
 
+static const struct argp_option device_options[] = {
+    {"json", OPTION_JSON, 0, 0, "list: as a JSON array", 0},
+    {"timeout", OPTION_TIMEOUT, "SECONDS", 0,
+     "give up waiting after so long (default: add waits as long as its code is good, the others 30)", 0},
+    {0},
+};
+
 static const struct argp_option no_options[] = {{0}};
 
 const struct command options_commands[] = {
@@ -136,6 +144,13 @@ const struct command options_commands[] = {
      status_options, status_run},
     {"block", "NAME", 1, 1, "let the switch refuse messages from NAME", "", ask_options, read_block_run},
     {"unblock", "NAME", 1, 1, "take messages from NAME again", "", ask_options, read_unblock_run},
+    {"device", "add | list | remove N", 1, 2, "the devices of the account: add one, list them, remove one",
+     "add shows what to type on the new device, and waits until that is there. It goes by other ways than "
+     "the switch, from screen to screen or by hand, so that the switch can let no device in by itself. What "
+     "was sent before is not on the new device, what comes after is. remove cuts a device off at the "
+     "switch, and others encrypt for it no more. Both are done on the first device of the account, which "
+     "has the account's key.",
+     device_options, device_run},
     {"lock", "", 0, 0, "seal what is in the home folder with a passphrase",
      "From then on every command on this home folder wants the passphrase, and takes a second for it. "
      "Whoever copies the folder's files reads no message and no key of it, only names and accounts, how "
