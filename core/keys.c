@@ -259,7 +259,7 @@ int keys_apply_stock(struct shard *shard, const struct request *request) {
 static void put_answered(struct shard *shard, struct session *session, const struct request *request) {
     struct account *account = account_find(&shard->accounts, request->account);
     struct device *device = account ? account_device(account, request->device_number) : NULL;
-    if (device && request->devices)
+    if (device && request->status == 0) /* else the record is what would have been */
         learn_stock(device, &request->devices[0]);
     if (!session)
         return;

@@ -56,6 +56,7 @@ struct one_shard {
     struct one_conn conns[ONE_CONNS_MAX];
     struct one_entry *entries; /* in the order of account, device, seq */
     size_t entry_count, entry_capacity;
+    int keys_status;   /* of the commit of published keys */
     bool store_full;   /* takes no messages */
     bool store_broken; /* takes nothing */
     bool page_missing; /* what is read from it is not what is there */
@@ -288,7 +289,7 @@ static int one_keys_put(struct request *request) {
         record->one_time_last = frame_one_time_id(one_time + (request->count - 1) * FRAME_ONE_TIME_BYTES);
     request->devices = malloc(sizeof(*record));
     request->devices[0] = *record;
-    return 0;
+    return one.keys_status;
 }
 
 static int one_keys_get(struct request *request) {

@@ -206,6 +206,20 @@ Test(keys, a_device_gets_a_code) {
     stop();
 }
 
+/* Else messages would have to name a device for which nobody can encrypt. */
+Test(keys, a_device_whose_keys_could_not_be_stored_has_none) {
+    one_shard_begin();
+    start();
+    one.keys_status = -ENOSPC;
+    publish(&bob, 1, 4);
+    cr_assert_eq(bob.stock.status, REFUSAL_STORE_FULL);
+    cr_assert(bob.stock.signed_id == 0 && bob.stock.left == 0);
+    one.keys_status = 0;
+    publish(&bob, 1, 4);
+    cr_assert(bob.stock.signed_id == 4 && bob.stock.one_time_last == 4);
+    stop();
+}
+
 /* Word of what was handed out comes over the shard that asked, and may be late. */
 Test(keys, late_word_of_a_stock_does_not_count) {
     one_shard_begin();
