@@ -195,7 +195,8 @@ static void answer_keys(struct sealed_rig *rig, struct sealed_device *device, co
     struct frame_keys keys = {.account = ask->account, .list_version = at->list_version, .rows = rows};
     for (uint16_t d = 1; !rig->keys_status && d <= SEALED_DEVICES_MAX; d++) {
         struct sealed_device *other = &at->devices[d];
-        if (!is_target(other) || other == device || (ask->device && ask->device != d))
+        if (!is_target(other) || other == device || other == rig->keys_withheld ||
+            (ask->device && ask->device != d))
             continue;
         const uint8_t *one_time = other->one_time_count ? other->one_time[0] : NULL;
         frame_write_keys_row(rows + (size_t)keys.count++ * FRAME_KEYS_ROW_BYTES, d, other->keys, one_time);

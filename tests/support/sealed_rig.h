@@ -50,6 +50,7 @@ struct sealed_rig {
     uint32_t commits, crash_at;                /* the commit in which a process ends; 0: none does */
     uint32_t asked, keys_given, refused, held; /* LIST and KEYS answers, targets that did not match, holds */
     uint16_t reason;                           /* of the last hold or refusal for good */
+    const struct sealed_device *keys_withheld; /* the switch names it, and hands out no keys of it */
     uint16_t keys_status;                      /* what the switch says to KEYS_GET; 0: the keys */
 };
 

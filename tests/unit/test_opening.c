@@ -375,6 +375,21 @@ Test(opening, keys_that_are_not_the_device_s_are_named_and_hold_the_message, .in
     cr_assert_str_eq(sealed_shown(bob, 0), "for bob alone|");
 }
 
+Test(opening, a_device_that_is_named_and_has_no_keys_holds_the_message, .init = begin_acquainted,
+     .fini = end) {
+    struct sealed_device *phone = sealed_join(&rig, BOB);
+    rig.keys_withheld = phone;
+    say(alice, BOB, "to both");
+    sealed_settle(&rig);
+    cr_assert_eq(rig.reason, HOLD_BAD_KEYS);
+    cr_assert_leq(rig.refused, 3, "not again and again");
+    rig.keys_withheld = NULL;
+    rig.now_s += SEALING_RETRY_S;
+    sealed_settle(&rig);
+    cr_assert_str_eq(sealed_shown(phone, 0), "to both|");
+    cr_assert(is_shown(bob, "|to both|"));
+}
+
 /* Bob has lost everything and begins anew with another account key. */
 static void begin_anew(void) {
     sealed_leave(&rig, bob);

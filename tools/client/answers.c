@@ -239,8 +239,12 @@ static int take_rows(struct state *state, const struct identity *own, struct con
         const uint8_t *row = find_row(keys, device->number);
         if (row)
             error = take_row(state, own, contact, device, row, now_s);
+        else if (contact->named == device->number) /* says TARGETS: it can't be both */
+            contact->bad = device->number;
         else
             contact_set_gone(contact, device->number, true);
+        if (contact->named == device->number)
+            contact->named = 0;
     }
     return error;
 }
@@ -287,7 +291,9 @@ int answers_targets(struct state *state, const struct identity *own, uint64_t ac
         contact_set_gone(&contact, gone[i], true);
     for (uint32_t i = 0; i < missing_count; i++) {
         contact_set_gone(&contact, missing[i], false);
-        if (!contact.has_list || !devicelist_find(&contact.list, missing[i]))
+        if (contact.has_list && devicelist_find(&contact.list, missing[i]))
+            contact.named = missing[i];
+        else
             contact.strange = missing[i];
     }
     error = contacts_put(state, &contact);

@@ -3,7 +3,7 @@
 #include <errno.h>
 
 #define STORED_VERSION 1
-#define HEAD_BYTES 54
+#define HEAD_BYTES 56
 #define FORMER_BYTES 42
 #define LIST_BYTES 50 /* without its devices */
 #define DEVICE_BYTES 42
@@ -51,6 +51,7 @@ int contacts_put(struct state *state, const struct contact *contact) {
     bytes_put16(at + 48, contact->gone_count);
     bytes_put16(at + 50, contact->former_count);
     bytes_put16(at + 52, contact->bad);
+    bytes_put16(at + 54, contact->named);
     at += HEAD_BYTES;
     for (uint32_t i = 0; i < contact->gone_count; i++, at += 2)
         bytes_put16(at, contact->gone[i]);
@@ -136,6 +137,7 @@ static bool read_contact(struct disk_view view, struct contact *contact) {
     contact->gone_count = bytes_get16(at + 48);
     contact->former_count = bytes_get16(at + 50);
     contact->bad = bytes_get16(at + 52);
+    contact->named = bytes_get16(at + 54);
     return read_devices(&view, contact) &&
            (!contact->has_list || read_list(&view, contact->account, &contact->list)) &&
            (!contact->has_other || read_list(&view, contact->account, &contact->other)) && view.bytes == 0;
@@ -294,7 +296,7 @@ int contact_accept(struct contact *contact) {
         return -ENOENT;
     contact->has_list = contact->has_other = contact->is_verified = false;
     contact->former_count = contact->gone_count = 0;
-    contact->strange = contact->bad = 0;
+    contact->strange = contact->bad = contact->named = 0;
     use_list(contact, &list);
     return 0;
 }

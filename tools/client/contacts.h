@@ -61,7 +61,9 @@ struct contact {
     uint16_t gone_count;     /* of the list; the switch takes nothing for them */
     uint16_t gone[DEVICELIST_DEVICES_MAX];
     uint16_t strange; /* a device that the switch wants messages for and that is not on the list; 0: none */
-    uint16_t bad;     /* a device of which the switch handed out keys that are not its own; 0: none */
+    uint16_t named;   /* the last one on the list that the switch wanted messages for; 0: none */
+    uint16_t bad; /* a device of which the switch hands out keys that are not its own, or none though it names
+                   * it; 0: none */
     uint16_t former_count; /* oldest first */
     struct contact_former former[CONTACT_FORMER_MAX];
 };

@@ -26,7 +26,7 @@ const char *sealing_hold_help(uint16_t reason) {
     case HOLD_BAD_LIST:
         return "the switch hands out no device list that can be believed";
     case HOLD_BAD_KEYS:
-        return "the switch hands out keys that are not those of the account's device";
+        return "the switch hands out no keys that are those of the account's device";
     case HOLD_NOT_LISTED:
         return "this device is not on its own account's list yet";
     default:

@@ -23,7 +23,7 @@ enum sealing_hold {
     HOLD_KEY_CHANGED = 256, /* the account key is another: a person has to look */
     HOLD_STRANGE,           /* the switch names a device that is not on the signed list */
     HOLD_BAD_LIST,          /* the switch hands out no list that can be believed */
-    HOLD_BAD_KEYS,          /* the switch hands out keys that are not the device's */
+    HOLD_BAD_KEYS,          /* the switch hands out keys that are not the device's, or none */
     HOLD_NOT_LISTED,        /* this device is not on its own account's list */
 };
 
