@@ -30,6 +30,8 @@
     X(buffer_kept, "a receive buffer does not come home when its message is copied out")                     \
     X(neighbours_written, "what goes out beside a message is written over what others hold of its buffer")   \
     X(delete_forgotten, "a delete that the store could not commit is not tried again")                       \
+    X(channel_not_kept, "a device does not keep the channel that it has sealed with")                        \
+    X(sealed_kept, "a message goes out as it was sealed, though the devices are others by now")              \
     X(doorbell_missed, "a shard goes to sleep without looking at its lanes once more")
 
 #ifdef TERN_MUTANTS

@@ -9,11 +9,13 @@
 #include "tests/sim/admin.h"
 #include "tests/sim/client_disk.h"
 #include "tests/sim/device.h"
+#include "tests/sim/keyring.h"
 #include "tests/sim/network.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/payload.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/tap.h"
+#include "tools/client/sealing.h"
 #include "tools/client/state_inbox.h"
 #include "tools/client/state_outbox.h"
 #include "tools/client/state_request.h"
@@ -35,6 +37,7 @@ void client_reset(void) {
     memset(clients, 0, sizeof(clients));
     memset(message_of, 0, sizeof(message_of));
     client_disk_reset();
+    keyring_reset();
     tap_reset();
 }
 
@@ -46,6 +49,10 @@ bool client_exists(uint32_t device) {
 
 bool client_linked(uint32_t device) {
     return clients[device].number != 0;
+}
+
+bool client_reachable(uint32_t device) {
+    return clients[device].reachable;
 }
 
 bool client_online(uint32_t device) {
@@ -117,8 +124,10 @@ void client_give_code(uint32_t device, const uint8_t code[16]) {
     if (!boot(client))
         return;
     int error = state_begin(client->state);
-    if (!error)
+    if (!error) {
         state_set_identity(client->state, &identity);
+        keyring_make(client);
+    }
     if (!error)
         error = state_commit(client->state);
     if (error)
@@ -191,6 +200,11 @@ bool client_block(uint32_t device, uint64_t account, bool on) {
     return want(device, (struct want){.kind = WANT_BLOCK, .account = account, .on = on});
 }
 
+static int put_message(struct client *client, const struct outgoing *message, uint64_t *ret_number) {
+    return sim.plan.sealed ? sealing_add(client->state, message, INNER_TEXT, ret_number)
+                           : state_outbox_add(client->state, message, ret_number);
+}
+
 static void do_send(struct client *client, const struct want *want) {
     static uint8_t payload[65536];
     uint32_t device = (uint32_t)(client - clients);
@@ -205,7 +219,7 @@ static void do_send(struct client *client, const struct want *want) {
                                 .payload_bytes = want->bytes};
     uint64_t number = 0, version = state_version(client->state);
     int error = state_begin(client->state);
-    if (!error && state_outbox_add(client->state, &outgoing, &number) == 0 && number < NUMBERS_MAX)
+    if (!error && put_message(client, &outgoing, &number) == 0 && number < NUMBERS_MAX)
         error = state_commit(client->state);
     else if (!error)
         state_end(client->state);
@@ -346,8 +360,10 @@ static void take_input(struct client *client) {
     TRACE2("device %llu: hears %llu bytes", device, count);
     memcpy(copy, bytes, count);
     network_take(client->link, count);
-    if (!sim.plan.encrypted)
+    if (!sim.plan.encrypted) {
         tap_read(device, copy, count);
+        keyring_check("on its way to a device", copy, count);
+    }
     if (!client->within)
         client->turn_ms = sim.now_ms + (sim.quiet ? 0 : sim_below(sim.plan.commit_client_ms));
     client->within = true;
@@ -368,6 +384,14 @@ static void note_link(struct client *client) {
     state_end(client->state);
 }
 
+static void note_reachable(struct client *client) {
+    if (client->reachable || !keyring_is_done(client))
+        return;
+    client->reachable = true;
+    TRACE1("device %llu: is reachable", client - clients);
+    oracle_reachable((uint32_t)(client - clients));
+}
+
 static void give_output(struct client *client) {
     const uint8_t *bytes;
     size_t count = engine_output(client->engine, &bytes);
@@ -376,6 +400,8 @@ static void give_output(struct client *client) {
     if (count == 0)
         return;
     TRACE2("device %llu: says %llu bytes", client - clients, count);
+    if (!sim.plan.encrypted)
+        keyring_check("on its way to the switch", bytes, count);
     network_write(client->link, bytes, count);
     engine_sent(client->engine, count);
 }
@@ -389,11 +415,14 @@ static void turn(struct client *client) {
     if (died(client))
         return;
     note_link(client);
+    note_reachable(client);
     sight_show(client);
     if (died(client))
         return;
     do_wants(client);
-    if (!client->state)
+    if (client->state)
+        keyring_step(client);
+    if (!client->state || died(client))
         return;
     if (error)
         closed(client, NETWORK_RESET);
@@ -436,13 +465,22 @@ static bool has_mark(const struct client *client, uint8_t flag) {
     return has;
 }
 
+static bool has_question(const struct client *client) {
+    struct ask ask;
+    if (state_look(client->state) != 0)
+        return true;
+    bool has = state_request_next(client->state, NULL, &ask) == 0;
+    state_end(client->state);
+    return has;
+}
+
 bool client_idle(uint32_t device) {
     const struct client *client = &clients[device];
     const uint8_t *bytes;
     if (!client->state || client->within || client->want_count || network_peek(client->link, 1, &bytes) ||
         engine_output(client->engine, &bytes))
         return false;
-    return !has_mark(client, RECEIPT_DELIVERED) && !has_mark(client, RECEIPT_READ);
+    return !has_mark(client, RECEIPT_DELIVERED) && !has_mark(client, RECEIPT_READ) && !has_question(client);
 }
 
 void client_dump(uint32_t device) {
@@ -450,7 +488,8 @@ void client_dump(uint32_t device) {
     static const uint8_t flags[] = {RECEIPT_DELIVERED, RECEIPT_READ};
     printf("device %u: account %llu, number %u%s, link %d\n", device, (unsigned long long)client->account,
            client->number, client->gone ? ", revoked" : "", (int)client->link);
-    for (size_t i = 0; client->state && i < sizeof(flags) && state_look(client->state) == 0; i++) {
+    for (size_t i = 0;
+         client->state && !client->within && i < sizeof(flags) && state_look(client->state) == 0; i++) {
         struct message_id at = {0};
         struct frame_range range;
         if (state_inbox_mark(client->state, flags[i], 0, &at, &range) == 0)

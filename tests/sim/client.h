@@ -15,8 +15,9 @@ void client_give_code(uint32_t device, const uint8_t code[16]);
 
 bool client_exists(uint32_t device);
 bool client_linked(uint32_t device);
-bool client_online(uint32_t device);  /* the switch has welcomed it on the present connection */
-bool client_revoked(uint32_t device); /* the switch said so */
+bool client_reachable(uint32_t device); /* and messages to its account reach it */
+bool client_online(uint32_t device);    /* the switch has welcomed it on the present connection */
+bool client_revoked(uint32_t device);   /* the switch said so */
 uint64_t client_account(uint32_t device);
 uint16_t client_number(uint32_t device);
 uint32_t client_link(uint32_t device); /* of network.h, or NETWORK_NONE */
@@ -36,7 +37,7 @@ void client_step(uint32_t device);
 bool client_send(uint32_t device, uint64_t to, uint32_t ttl_s, uint32_t payload_bytes);
 bool client_read(uint32_t device); /* one of the last messages it was shown */
 bool client_block(uint32_t device, uint64_t account, bool on);
-/* Nothing waits to be sent, acknowledged, confirmed or committed. */
+/* Nothing waits to be sent, acknowledged, confirmed, answered or committed. */
 bool client_idle(uint32_t device);
 /* Prints how it stands. */
 void client_dump(uint32_t device);

@@ -11,6 +11,10 @@
 #define WANTS_MAX 32    /* what people want of a device while it is within a transaction */
 #define UNREAD_KEPT 16  /* of the last messages shown, those that may still be read */
 
+/* Why a message is in the list: something was said about it, or it is not sent yet and may fail without a
+ * word. */
+enum touch { TOUCH_NONE, TOUCH_TOLD, TOUCH_UNSENT };
+
 enum want_kind { WANT_SEND, WANT_READ, WANT_BLOCK };
 
 struct want {
@@ -24,6 +28,7 @@ struct client {
     bool exists, has_code, gone;
     uint64_t account;
     uint16_t number; /* 0: not linked */
+    bool reachable;  /* the oracle knows that messages reach it */
     struct state *state;
     struct engine *engine;
     uint32_t link;
@@ -33,8 +38,8 @@ struct client {
     uint64_t shown;   /* position in the inbox up to which they were */
     struct want wants[WANTS_MAX];
     uint32_t want_count;
-    uint16_t open[SIM_MESSAGES_MAX]; /* messages it sent whose ticks have to be looked at */
-    bool touched[SIM_MESSAGES_MAX];  /* those in the list */
+    uint16_t open[SIM_MESSAGES_MAX];   /* messages it sent whose ticks have to be looked at */
+    uint8_t touched[SIM_MESSAGES_MAX]; /* enum touch: those in the list */
     uint32_t open_count;
     struct message_id unread[UNREAD_KEPT];
     uint16_t unread_message[UNREAD_KEPT];

@@ -2,6 +2,7 @@
 #include <argp.h>
 #include <errno.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,25 @@ static double seconds(void) {
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
+
+/* --- randomness ----------------------------------------------------------------------------------------- */
+
+/* What the client library draws from libsodium is drawn from the seed. */
+static const char *random_name(void) {
+    return "seed";
+}
+
+static uint32_t random_number(void) {
+    return (uint32_t)sim_random();
+}
+
+static void random_bytes(void *const bytes, const size_t count) {
+    for (size_t i = 0; i < count; i++)
+        ((uint8_t *)bytes)[i] = (uint8_t)sim_random();
+}
+
+static struct randombytes_implementation random_of_seed = {
+    .implementation_name = random_name, .random = random_number, .buf = random_bytes};
 
 /* --- seeds ---------------------------------------------------------------------------------------------- */
 
@@ -302,6 +322,7 @@ int main(int argc, char **argv) {
                                          "Runs the switch in a simulated world, one seed after the other."};
     struct options options = {.first = 1, .last = 1000};
     argp_parse(&argp, argc, argv, 0, NULL, &options);
+    randombytes_set_implementation(&random_of_seed);
     if (noise_init() < 0) {
         fprintf(stderr, "ternsim: libsodium does not start\n");
         return 2;

@@ -5,6 +5,7 @@
 #include "tests/sim/admin.h"
 #include "tests/sim/client.h"
 #include "tests/sim/house.h"
+#include "tests/sim/keyring.h"
 #include "tests/sim/network.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/store_disk.h"
@@ -81,7 +82,7 @@ static void trouble_accounts(void) {
         return;
     if (sim_chance(plan->link))
         new_device();
-    if (sim_chance(plan->revoke))
+    if (sim_chance(plan->revoke) && !(plan->sealed && keyring_is_first(device)))
         admin_revoke(device);
     if (sim_chance(plan->purge))
         admin_purge(client_account(device), sim_chance(500) ? device : SIM_DEVICES_MAX);

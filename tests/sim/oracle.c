@@ -17,6 +17,7 @@ struct letter { /* a message, as people know it */
     uint64_t to, number;
     uint64_t sent_ms, ttl_ms;
     uint32_t targets;              /* devices that were linked when it was sent: each has to get it */
+    uint32_t had;                  /* devices that have it, if they can show it or not */
     uint32_t shown;                /* devices that did */
     uint32_t read;                 /* devices whose person read it */
     uint32_t lost;                 /* devices whose queue was purged since */
@@ -26,7 +27,7 @@ struct letter { /* a message, as people know it */
 };
 
 struct person { /* a device */
-    bool linked, revoking, revoked;
+    bool linked, reachable, revoking, revoked;
     uint32_t purges; /* of its queue, not done yet */
     uint64_t account;
     uint64_t revoked_ms;
@@ -55,6 +56,14 @@ static uint32_t devices_of(uint64_t account) {
     return mask;
 }
 
+/* Those that a message has to reach which is sent now. */
+static uint32_t reachable_of(uint64_t account) {
+    uint32_t mask = devices_of(account);
+    for (uint32_t i = 0; i < SIM_DEVICES_MAX; i++)
+        mask &= persons[i].reachable ? ~UINT32_C(0) : ~BIT(i);
+    return mask;
+}
+
 static uint32_t revoking(void) {
     uint32_t mask = 0;
     for (uint32_t i = 0; i < SIM_DEVICES_MAX; i++)
@@ -69,6 +78,12 @@ static uint32_t purging(void) {
     return mask;
 }
 
+/* Devices encrypt for others alone. */
+static bool nobody_takes(uint32_t device, uint64_t to) {
+    uint32_t self = sim.plan.sealed ? BIT(device) : 0;
+    return !(reachable_of(to) & ~revoking() & ~self);
+}
+
 /* --- accounts and devices ------------------------------------------------------------------------------- */
 
 void oracle_linked(uint32_t device, uint64_t account) {
@@ -76,10 +91,14 @@ void oracle_linked(uint32_t device, uint64_t account) {
     persons[device].account = account;
 }
 
+void oracle_reachable(uint32_t device) {
+    persons[device].reachable = true;
+}
+
 void oracle_revoking(uint32_t device) {
     persons[device].revoking = true;
     for (uint32_t i = 0; i < letter_count; i++)
-        letters[i].nobody |= !(devices_of(letters[i].to) & ~revoking());
+        letters[i].nobody |= nobody_takes(letters[i].from, letters[i].to);
 }
 
 void oracle_revoked(uint32_t device) {
@@ -129,11 +148,14 @@ uint32_t oracle_sent(uint32_t device, uint64_t to, uint32_t ttl_s) {
         .from = device,
         .to = to,
         .sent_ms = sim.now_ms,
-        .nobody = !(devices_of(to) & ~revoking()),
+        .nobody = nobody_takes(device, to),
         .lost = purging(),
         .ttl_ms = 1000 * (ttl_s && ttl_s < ttl_most_s ? ttl_s : ttl_most_s),
-        .targets = to == own ? devices_of(own) : devices_of(to) | (devices_of(own) & ~BIT(device)),
+        .targets = reachable_of(to) | reachable_of(own),
     };
+    /* A copy to the device itself there is only where all get the same. */
+    if (to != own || sim.plan.sealed)
+        letter->targets &= ~BIT(device);
     return letter_count++;
 }
 
@@ -167,6 +189,10 @@ static bool ticks_may_have_expired(const struct letter *letter) {
     return sim.now_ms - letter->sent_ms + sim.jumped_ms >= 1000 * sim.plan.config.ttl_s;
 }
 
+void oracle_has(uint32_t device, uint32_t message) {
+    letters[message].had |= BIT(device);
+}
+
 /* P4 and P5: for each pair of devices in the order sent, each once. */
 void oracle_shown(uint32_t device, uint32_t message) {
     struct letter *letter = &letters[message];
@@ -185,6 +211,7 @@ void oracle_shown(uint32_t device, uint32_t message) {
     else if (person->revoked && letter->sent_ms > person->revoked_ms)
         sim_fail("device %u is shown %s, but was revoked before", device, text_of(message));
     letter->shown |= BIT(device);
+    letter->had |= BIT(device);
     *last = message + 1;
 }
 
@@ -203,7 +230,7 @@ static bool may_be_passed_over(const struct letter *letter) {
 static void check_truth(const char *who, uint32_t message, uint8_t flags) {
     const struct letter *letter = &letters[message];
     uint32_t recipients = devices_of(letter->to);
-    if ((flags & RECEIPT_DELIVERED) && !(letter->shown & recipients) && !may_be_passed_over(letter))
+    if ((flags & RECEIPT_DELIVERED) && !(letter->had & recipients) && !may_be_passed_over(letter))
         sim_fail("P3: %s: %s is delivered, but no device has it", who, text_of(message));
     if ((flags & RECEIPT_READ) && !(letter->read & recipients))
         sim_fail("P3: %s: %s is read, but nobody read it", who, text_of(message));

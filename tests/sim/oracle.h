@@ -20,6 +20,8 @@ void oracle_unsent(uint32_t message);
 /* It was, under this number. */
 void oracle_placed(uint32_t message, uint64_t number);
 void oracle_place(uint32_t message, uint64_t *ret_to, uint64_t *ret_number);
+/* A device has a message, but can't show it yet. */
+void oracle_has(uint32_t device, uint32_t message);
 void oracle_shown(uint32_t device, uint32_t message);
 void oracle_read(uint32_t device, uint32_t message);
 /* The sending device shows these ticks, all there are by now. */
@@ -30,6 +32,8 @@ void oracle_told(uint32_t device, uint32_t message, uint8_t flags);
 void oracle_refused(uint32_t device, uint32_t message, unsigned reason);
 
 void oracle_linked(uint32_t device, uint64_t account);
+/* From now on a message to its account, or from it, has to reach it. */
+void oracle_reachable(uint32_t device);
 void oracle_revoking(uint32_t device);
 void oracle_revoked(uint32_t device);
 bool oracle_may_be_revoked(uint32_t device);

@@ -7,6 +7,10 @@
 #include <stdint.h>
 
 #define PAYLOAD_BYTES_MIN 8
+/* In every payload that is long enough to have it and the eight bytes before: what is searched for where no
+ * text may be. */
+#define PAYLOAD_WORD "in clear"
+#define PAYLOAD_WORD_BYTES 8
 
 void payload_write(uint8_t *payload, uint32_t message, uint32_t bytes);
 /* UINT32_MAX: it is damaged. */

@@ -2,7 +2,10 @@
 
 #include "tests/sim/client.h"
 #include "tests/sim/oracle.h"
+#include "tests/sim/payload.h"
 #include "tests/sim/sim.h"
+
+#define SEALED_BYTES_MIN (PAYLOAD_BYTES_MIN + PAYLOAD_WORD_BYTES)
 
 static void talk(uint32_t device) {
     const struct plan *plan = &sim.plan;
@@ -11,6 +14,8 @@ static void talk(uint32_t device) {
     for (uint64_t i = 0; i < count; i++) {
         uint32_t ttl_s = sim_chance(plan->short_lived) ? 1 + (uint32_t)sim_below(30) : 0;
         uint32_t bytes = 12 + (uint32_t)sim_below(plan->payload_bytes - 11);
+        if (plan->sealed && bytes < SEALED_BYTES_MIN)
+            bytes = SEALED_BYTES_MIN;
         if (!client_send(device, to, ttl_s, bytes))
             return;
         sim.counts.messages++;

@@ -1,11 +1,17 @@
 #include "tests/sim/plan.h"
 
+#include "core/account.h"
 #include "tests/sim/sim.h"
 
 #define WINDOW_MIN 4       /* items */
 #define QUEUE_SMALL_MAX 60 /* messages */
 #define CALM_PART 60       /* of a thousand seeds, so many are calm */
 #define ENCRYPTED_PART 150 /* and so many encrypted */
+#define SEALED_PART 350    /* and in so many devices encrypt for each other */
+#define SEALED_PAYLOAD_MAX 2000
+#define SEALED_MORE 500    /* bytes of a part beside its text, and of its padding */
+#define SEALED_PARTS 6     /* of a message, where there are many devices */
+#define SEALED_WORD 0x5ea1 /* not drawn: a seed whose devices do not encrypt tells what it told before */
 #define MIB (UINT64_C(1) << 20)
 
 static uint32_t between(uint64_t low, uint64_t high) {
@@ -23,6 +29,16 @@ static uint32_t scaled(uint32_t low, uint32_t high) {
 /* A fault is in some seeds, there with a chance of its own. */
 static uint32_t sometimes(unsigned seeds_per_mille, uint32_t most) {
     return sim_chance(seeds_per_mille) ? scaled(1, most) : 0;
+}
+
+/* Of a message in the store. */
+static uint32_t stored_bytes(const struct plan *plan) {
+    return plan->payload_bytes + (plan->sealed ? SEALED_MORE : 0);
+}
+
+/* On its way from its device. */
+static uint32_t sent_bytes(const struct plan *plan) {
+    return stored_bytes(plan) * (plan->sealed ? SEALED_PARTS : 1);
 }
 
 static void draw_limits(struct plan *plan) {
@@ -47,12 +63,13 @@ static void draw_limits(struct plan *plan) {
     config->ttl_s = sim_chance(100) ? between(5, 120) : config->ttl_s;
     config->buffers = UINT64_C(1) << between(3, 8);
     config->buffer_bytes = scaled(64, 16384);
-    config->map_bytes = sim_chance(300) ? MIB * (1 + plan->payload_bytes / 400) : 64 * MIB;
+    config->map_bytes = sim_chance(300) ? MIB * (1 + stored_bytes(plan) / 400) : 64 * MIB;
     config->map_reserve_percent = between(1, 50);
     config->queue_messages_max = sim_chance(150) ? between(5, QUEUE_SMALL_MAX) : config->queue_messages_max;
     config->expiry_sweep_s = scaled(1, 60);
     config->clock_jump_ms = between(1000, 60000);
     config->store_environments = plan->stores;
+    config->keys_window_s = plan->sealed ? 60 : config->keys_window_s;
     plan->lane_slots = 1u << between(1, 8);
 }
 
@@ -89,7 +106,7 @@ static void draw_faults(struct plan *plan) {
 static void draw_rates(struct plan *plan) {
     struct config *config = &plan->config;
     bool small_queues = config->queue_messages_max <= QUEUE_SMALL_MAX;
-    uint64_t some_bytes = (20000 + 20 * plan->payload_bytes) * (small_queues ? 10 : 1);
+    uint64_t some_bytes = (20000 + UINT64_C(20) * sent_bytes(plan)) * (small_queues ? 10 : 1);
     if (!sim_chance(120))
         return;
     config->session_messages_per_s = sim_chance(500) ? between(20, 200) : 0;
@@ -143,6 +160,9 @@ void plan_draw(struct plan *plan) {
     plan->payload_bytes = sim_chance(800) ? between(12, 200) : between(200, 20000);
     plan->reads = between(0, 300);
     plan->come = scaled(20, 500);
+    plan->sealed = !plan->calm && account_hash(sim.seed ^ SEALED_WORD) % 1000 < SEALED_PART;
+    if (plan->sealed && plan->payload_bytes > SEALED_PAYLOAD_MAX)
+        plan->payload_bytes = SEALED_PAYLOAD_MAX;
     draw_limits(plan);
     if (plan->calm)
         draw_calm(plan);

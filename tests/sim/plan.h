@@ -20,7 +20,8 @@ struct plan {
     uint32_t step_ms;    /* the longest */
     uint32_t lane_slots; /* as config.lane_slots, but allowed to be tiny */
     bool calm;           /* all are online and nothing goes wrong: P2 must hold */
-    bool encrypted;
+    bool encrypted;      /* the connections are */
+    bool sealed;         /* the messages are: devices encrypt for each other */
 
     uint32_t talk;          /* a device sends something */
     uint32_t burst;         /* at most so many messages at a time */

@@ -3,6 +3,7 @@
 
 #include "tests/sim/client.h"
 #include "tests/sim/device.h"
+#include "tests/sim/keyring.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/payload.h"
 #include "tools/client/state_inbox.h"
@@ -10,6 +11,14 @@
 
 static void show(struct client *client, const struct received *received) {
     uint32_t device = (uint32_t)(client - clients);
+    if (received->is_notice) {
+        sim_fail("device %u, with which nobody plays foul, says of account %llu: %.*s", device,
+                 (unsigned long long)received->id.from, (int)received->payload_bytes,
+                 (const char *)received->payload);
+        return;
+    }
+    if (received->is_sealed != sim.plan.sealed)
+        sim_fail("P7: device %u is shown a message that was not encrypted", device);
     uint32_t message = payload_read(received->payload, received->payload_bytes);
     if (message >= SIM_MESSAGES_MAX) {
         sim_fail("device %u is shown a damaged message", device);
@@ -25,37 +34,57 @@ static void show(struct client *client, const struct received *received) {
     client->unread_next++;
 }
 
-static void show_ticks_of(struct client *client, uint16_t message) {
+/* Returns whether the message has found its end: its ticks come with a word of the switch from now on. */
+static bool show_ticks_of(struct client *client, uint16_t message) {
     uint32_t device = (uint32_t)(client - clients);
     uint64_t to, number;
     uint8_t flags = 0;
     uint16_t reason = 0;
     oracle_place(message, &to, &number);
     if (state_outbox_ticks(client->state, to, number, &flags, &reason) != 0)
-        return;
+        return false;
     if (reason && (flags & RECEIPT_FAILED))
         oracle_refused(device, message, reason);
     oracle_ticks(device, message, flags);
+    return flags & (RECEIPT_SENT | RECEIPT_FAILED);
 }
 
 void sight_touch(uint32_t device, uint32_t message) {
     struct client *client = &clients[device];
-    if (client->touched[message])
-        return;
-    client->touched[message] = true;
-    client->open[client->open_count++] = (uint16_t)message;
+    if (client->touched[message] == TOUCH_NONE)
+        client->open[client->open_count++] = (uint16_t)message;
+    client->touched[message] = TOUCH_TOLD;
 }
 
-/* Of the messages that something was told about since the last look. In an encrypted session nobody knows
- * which these are: there every message is looked at. */
+static bool is_in_outbox(struct client *client, uint16_t message) {
+    struct outgoing outgoing;
+    uint64_t to, number;
+    oracle_place(message, &to, &number);
+    return state_outbox_next(client->state, to, number, &outgoing) == 0 && outgoing.number == number;
+}
+
+/* Why it stays in the list. */
+static enum touch look_at(struct client *client, uint16_t message) {
+    if (client->touched[message] == TOUCH_UNSENT && is_in_outbox(client, message))
+        return TOUCH_UNSENT;
+    bool is_over = show_ticks_of(client, message);
+    if (sim.plan.encrypted)
+        return TOUCH_TOLD;
+    return is_over || !sim.plan.sealed ? TOUCH_NONE : TOUCH_UNSENT;
+}
+
+/* Of the messages that something was told about since the last look, and of those that were not sent yet:
+ * what a device can't seal fails without a word of the switch about it. In an encrypted session nobody knows
+ * what it said: there every message is looked at. */
 static void show_ticks(struct client *client) {
-    uint32_t count = client->open_count;
-    if (!sim.plan.encrypted)
-        client->open_count = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        client->touched[client->open[i]] = sim.plan.encrypted;
-        show_ticks_of(client, client->open[i]);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < client->open_count; i++) {
+        uint16_t message = client->open[i];
+        client->touched[message] = (uint8_t)look_at(client, message);
+        if (client->touched[message] != TOUCH_NONE)
+            client->open[kept++] = message;
     }
+    client->open_count = kept;
 }
 
 void sight_show(struct client *client) {
@@ -69,6 +98,7 @@ void sight_show(struct client *client) {
         client->shown = received.position;
         show(client, &received);
     }
+    keyring_show_waiting(client);
     show_ticks(client);
     state_end(state);
     if (client->shown == before || state_begin(state) != 0)

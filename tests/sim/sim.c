@@ -9,6 +9,7 @@
 #include "tests/sim/client.h"
 #include "tests/sim/dump.h"
 #include "tests/sim/house.h"
+#include "tests/sim/keyring.h"
 #include "tests/sim/limits.h"
 #include "tests/sim/nemesis.h"
 #include "tests/sim/network.h"
@@ -22,7 +23,8 @@
 #define QUIET_STEP_MS 40
 #define QUIET_STEP_LATE_MS 200
 #define TURN_MS 10
-#define AFTER_STEPS 20 /* and does not begin anew */
+#define SEARCH_STEPS 32 /* the store is searched for texts */
+#define AFTER_STEPS 20  /* and does not begin anew */
 
 struct sim sim;
 
@@ -100,6 +102,8 @@ static void step(uint32_t step_ms) {
             client_step(i);
     }
     limits_check();
+    if (sim.counts.steps % SEARCH_STEPS == 0)
+        store_disk_search();
 }
 
 static bool all_online(void) {
@@ -137,7 +141,7 @@ static void set_up(void) {
             admin_want_device(device++);
         }
     }
-    while (!sim_failed() && (!all_online() || !admin_idle())) {
+    while (!sim_failed() && (!all_online() || !admin_idle() || !keyring_is_settled())) {
         come_all();
         step_of_setup();
     }
@@ -160,6 +164,8 @@ static const char *unrest(void) {
         return "not everybody is online";
     if (!admin_idle())
         return "the administrator waits";
+    if (!keyring_is_settled())
+        return "a device can't be reached";
     if (!oracle_content())
         return "messages have no tick";
     for (uint32_t i = 0; i < SIM_DEVICES_MAX; i++) {

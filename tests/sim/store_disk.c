@@ -12,6 +12,7 @@
 #include "storage/run.h"
 #include "storage/value.h"
 #include "tests/sim/house.h"
+#include "tests/sim/keyring.h"
 #include "tests/sim/sim.h"
 #include "tests/sim/table.h"
 
@@ -57,6 +58,15 @@ static uint64_t table_pages(const struct table *table) {
     for (uint32_t i = 0; i < table->count; i++)
         bytes += record_bytes(table->at[i]);
     return PAGES_BASE + bytes * 4 / 3 / PAGE_BYTES;
+}
+
+void store_disk_search(void) {
+    for (uint32_t i = 0; i < SIM_STORES_MAX && sim.plan.sealed; i++) {
+        for (uint32_t j = 0; j < maps[i].table.count; j++) {
+            const struct record *record = maps[i].table.at[j];
+            keyring_check("in the store", record->bytes + record->key_bytes, record->value_bytes);
+        }
+    }
 }
 
 /* --- a life --------------------------------------------------------------------------------------------- */
@@ -344,11 +354,18 @@ static uint8_t type_of(const struct run *run, uint32_t index) {
     return run_entry(run, index).at[VALUE_QUEUE_BYTES + 2];
 }
 
+/* Behind the last record of a queue: what devices published lies there. */
+static uint32_t queues_end(const struct table *table) {
+    const uint8_t behind = VALUE_QUEUE + 1;
+    bool same;
+    return table_seek(table, &behind, sizeof(behind), &same);
+}
+
 uint64_t store_disk_queue_entries(char *text, size_t text_bytes) {
     uint64_t count = 0;
     for (uint32_t i = 0; i < SIM_STORES_MAX; i++) {
         const struct table *table = &maps[i].table;
-        for (uint32_t j = table->count; j-- > 0 && table->at[j]->bytes[0] == VALUE_QUEUE;) {
+        for (uint32_t j = queues_end(table); j-- > 0 && table->at[j]->bytes[0] == VALUE_QUEUE;) {
             struct run run;
             must(run_open(key_of(table->at[j]), value_of(table->at[j]), &run));
             count += run.count;
@@ -367,7 +384,7 @@ uint64_t store_disk_queue_longest(void) {
         const struct table *table = &maps[i].table;
         struct value_place before = {0};
         uint64_t messages = 0;
-        for (uint32_t j = table->count; j-- > 0 && table->at[j]->bytes[0] == VALUE_QUEUE;) {
+        for (uint32_t j = queues_end(table); j-- > 0 && table->at[j]->bytes[0] == VALUE_QUEUE;) {
             struct run run;
             must(run_open(key_of(table->at[j]), value_of(table->at[j]), &run));
             if (run.place.account != before.account || run.place.device != before.device)

@@ -21,6 +21,9 @@ void store_disk_calm(void);
 uint64_t store_disk_queue_entries(char *text, size_t text_bytes);
 /* Most messages that one queue has: receipts have no limit but the map. */
 uint64_t store_disk_queue_longest(void);
+/* Fails the seed where devices encrypt for each other and a committed record has a text in it all the
+ * same. */
+void store_disk_search(void);
 /* The environment failed, until the switch is started anew. */
 bool store_disk_failed(uint32_t environment);
 
