@@ -262,6 +262,20 @@ Test(publishing, a_list_of_another_key_gets_one_above_it, .init = begin, .fini =
     cr_assert(is_done());
 }
 
+/* Else two devices with a key each would overrule each other for ever. */
+Test(publishing, a_list_of_another_key_that_comes_later_is_not_overruled, .init = begin, .fini = end) {
+    static const uint8_t seed[IDENTITY_KEY_BYTES] = {9};
+    struct identity_keys other;
+    identity_keys_init(&other, seed);
+    publish();
+    stock.list_version = 2;
+    say_stock(0, 0);
+    say_list(&other, 2, 1, other.public_key);
+    client_rig_expect_nothing(&rig);
+    say_stock(0, 0);
+    client_rig_expect_nothing(&rig);
+}
+
 /* --- letting devices in --------------------------------------------------------------------------------- */
 
 #define NEW_DEVICE 5

@@ -104,6 +104,8 @@ static int settle_list(struct publishing *publishing, struct state *state, const
     }
     if (version && state_request_get(state, &ask) == 0)
         return 0;
+    if (contact->has_list && version > contact->list.version)
+        return 0; /* it is not the account's, or was not to be had: people were told, and look into it */
     struct identity_keys account_key;
     int error = state_keys_account(state, &account_key);
     if (error)

@@ -4,7 +4,8 @@
  * A device publishes its keys only when it is on its account's list: nobody would encrypt for one that is
  * not. The first device of an account signs version 1 of the list, with itself on it. What the switch has
  * (KEYS_STOCK, after WELCOME and whenever it changed) says what is to be done; a list that the switch lost is
- * put again, and one that it brings from nowhere gets one above it.
+ * put again. A new device with a new account key that finds a list of an older key, whose devices are lost,
+ * puts one above it, once: two devices that did so again and again would never come to an end.
  *
  * Threads: one.  Memory: the caller's, 4 KB. */
 #ifndef TERN_TOOLS_CLIENT_PUBLISHING_H
