@@ -257,6 +257,23 @@ Test(sealing, a_message_fails_only_by_an_answer_that_is_younger_than_it, .init =
     cr_assert_str_eq(sealed_shown(bob, 0), "in time|to the other|unblocked|");
 }
 
+Test(sealing, an_own_account_that_is_suspended_ends_no_message, .init = begin, .fini = end) {
+    struct sealed_device *alice = sealed_join(&rig, ALICE), *bob = sealed_join(&rig, BOB);
+    sealed_settle(&rig);
+    say(alice, BOB, "hello");
+    sealed_settle(&rig);
+    sealed_join(&rig, ALICE);
+    rig.keys_status = REFUSAL_SUSPENDED;
+    say(alice, BOB, "again");
+    sealed_settle(&rig);
+    cr_assert_eq(rig.reason, REFUSAL_SUSPENDED);
+    cr_assert_eq(sealed_left(alice), 1);
+    rig.keys_status = 0;
+    rig.now_s += SEALING_RETRY_S;
+    sealed_settle(&rig);
+    cr_assert_str_eq(sealed_shown(bob, 0), "hello|again|");
+}
+
 Test(sealing, a_text_that_is_too_long_for_so_many_devices_is_refused_for_good, .init = begin, .fini = end) {
     struct sealed_device *alice = sealed_join(&rig, ALICE), *bob = sealed_join(&rig, BOB);
     static char text[8192];

@@ -180,18 +180,16 @@ static int refuse(struct sealing *sealing, struct contact *contact, uint16_t rea
     return error ? error : -ECONNREFUSED;
 }
 
-/* What the switch said when it was asked about this account. */
+/* What the switch said when it was asked about this account. Of the own one that ends no message: it was
+ * about to be sent, and will be. */
 static int check_refusal(struct sealing *sealing, struct contact *contact) {
-    switch (contact->refused) {
-    case REFUSAL_NONE:
+    bool is_final = contact->refused == REFUSAL_NO_ACCOUNT || contact->refused == REFUSAL_BLOCKED ||
+                    contact->refused == REFUSAL_SUSPENDED;
+    if (contact->refused == REFUSAL_NONE)
         return 0;
-    case REFUSAL_NO_ACCOUNT:
-    case REFUSAL_BLOCKED:
-    case REFUSAL_SUSPENDED:
+    if (is_final && contact->account != sealing->own->account)
         return contact->answered ? refuse(sealing, contact, contact->refused) : ask_list(sealing, contact);
-    default:
-        return may_ask(sealing, contact) ? ask_list(sealing, contact) : hold(sealing, contact->refused);
-    }
+    return may_ask(sealing, contact) ? ask_list(sealing, contact) : hold(sealing, contact->refused);
 }
 
 /* Nobody is there who could be sealed for. */
