@@ -472,27 +472,6 @@ Test(session, frames_beyond_their_rate_wait_and_cost_nothing_until_then) {
     cr_assert_eq(closed_in_all(), 0);
 }
 
-/* Else a crowd that came together would be read in one turn, in each quarter of a second. */
-Test(session, sessions_that_wait_for_tokens_come_back_at_different_times) {
-    enum { WAITING = 8 };
-    shard->config.session_frames_per_s = 40;
-    world.now_ms += 1000;
-    shard_turn_begin(shard, world.now_ms, WORLD_UTC_MS + world.now_ms);
-    uint64_t full_ms = shard->now_ms + 1000 / RATE_PART;
-    for (uint32_t i = 0, j; i < WAITING; i++) {
-        static struct session waiting[WAITING];
-        struct session *session = &waiting[i];
-        *session = (struct session){.shard = shard, .conn = 100 + i};
-        cr_assert(pace_frames(session));
-        pace_take_frames(session, 10);
-        cr_assert(!pace_frames(session));
-        cr_expect_leq(session->tokens_ms, full_ms);
-        cr_expect_geq(session->tokens_ms, full_ms - 1000 / RATE_PART / 4, "nearly full");
-        for (j = 0; j < i; j++)
-            cr_expect_neq(session->tokens_ms, waiting[j].tokens_ms, "%u and %u", i, j);
-    }
-}
-
 Test(session, whose_address_is_exempt_is_not_slowed) {
     log_in(1);
     shard->sessions[talk.slot]->exempt = true;
