@@ -281,6 +281,7 @@ Test(publishing, a_list_of_another_key_that_comes_later_is_not_overruled, .init 
 #define NEW_DEVICE 5
 
 static const uint8_t secret[PAIRING_SECRET_BYTES] = {1, 2, 3}, other_secret[PAIRING_SECRET_BYTES] = {4};
+static const uint8_t wiped[PAIRING_SECRET_BYTES];
 static const uint8_t new_seed[IDENTITY_KEY_BYTES] = {11};
 
 static uint64_t utc_s(void) {
@@ -328,6 +329,15 @@ Test(publishing, who_knows_the_secret_of_the_invitation_comes_onto_the_list, .in
     publish();
     invite(utc_s() + 60);
     introduce(secret, RIG_ACCOUNT, NEW_DEVICE, 1);
+    client_rig_expect(&rig, FRAME_LIST_PUT);
+    client_rig_expect_nothing(&rig);
+    introduce(wiped, RIG_ACCOUNT, NEW_DEVICE + 1, 1);
+    client_rig_expect_nothing(&rig); /* the secret was for one; what is left of it opens nothing */
+    cr_assert_eq(strangers(), 1);
+    client_rig_restart(&rig);
+    client_rig_connect(&rig);
+    client_rig_expect(&rig, FRAME_MARK);
+    client_rig_expect(&rig, FRAME_MARK);
     expect_list(2);
     client_rig_expect_nothing(&rig);
     identity_keys_init(&identity, new_seed);

@@ -117,8 +117,7 @@ static int fill_one(struct flows *flows, struct flow *flow, struct state *state,
         if (!error)
             error = find_payload(state, &message, &sealed);
         if (error == -ENOENT) {
-            flow->wants_sealing = true;
-            flow->sealed = message.number;
+            flow->unsealed = message.number;
             forget_ready(flows, flow);
             return 0;
         }
@@ -146,7 +145,7 @@ int flows_fill(struct flows *flows, struct state *state, struct peer *peer, uint
         bool is_empty = false;
         if (flow->retry_ms <= now_ms)
             flow->retry_ms = 0;
-        if (flow->retry_ms || flow->wants_sealing) {
+        if (flow->retry_ms || flow->unsealed) {
             flows->turn = at + 1;
             continue;
         }
@@ -164,7 +163,7 @@ int flows_fill(struct flows *flows, struct state *state, struct peer *peer, uint
 /* --- sealing -------------------------------------------------------------------------------------------- */
 
 static bool may_seal(const struct flow *flow, uint64_t now_ms) {
-    return flow->wants_sealing && now_ms >= flow->held_ms && now_ms >= flow->retry_ms;
+    return flow->unsealed && now_ms >= flow->held_ms && now_ms >= flow->retry_ms;
 }
 
 bool flows_want_sealing(const struct flows *flows, uint64_t now_ms) {
@@ -197,9 +196,9 @@ static int seal_message(struct flows *flows, struct flow *flow, struct state *st
 
 static int seal_flow(struct flows *flows, struct flow *flow, struct state *state, const struct identity *own,
                      uint64_t now_ms, uint64_t now_s) {
-    uint64_t number = flow->sealed > flow->next ? flow->sealed : flow->next;
+    uint64_t number = flow->unsealed;
     size_t bytes = 0;
-    flow->wants_sealing = false;
+    flow->unsealed = 0; /* until it is seen again */
     flow->held_ms = 0;
     while (flows->out + flows->ready < flows->out_max && bytes < FLOW_SEAL_BYTES_MAX) {
         struct outgoing message;
@@ -216,7 +215,7 @@ static int seal_flow(struct flows *flows, struct flow *flow, struct state *state
         }
         if (error)
             return error;
-        flow->sealed = ++number;
+        number++;
     }
     return 0;
 }
@@ -259,8 +258,7 @@ void flows_refused(struct flows *flows, uint64_t to, uint32_t retry_ms, uint64_t
     flows->out -= flow->out;
     forget_ready(flows, flow);
     flow->out = 0;
-    flow->sealed = 0;
-    flow->wants_sealing = false; /* until it is seen */
+    flow->unsealed = 0;
     flow->held_ms = 0;
     flow->next = 1; /* numbers that have their tick are not in the outbox any more */
     flow->is_first = true;
@@ -274,7 +272,7 @@ uint64_t flows_due_ms(const struct flows *flows) {
         const struct flow *flow = &flows->list[i];
         if (flow->retry_ms && flow->retry_ms < due_ms)
             due_ms = flow->retry_ms;
-        if (flow->wants_sealing && flow->held_ms < due_ms)
+        if (flow->unsealed && flow->held_ms < due_ms)
             due_ms = flow->held_ms;
     }
     return due_ms;

@@ -24,12 +24,11 @@ struct flow {
     uint64_t to;
     uint64_t next;     /* the lowest number not sent in this session, or to be sent again */
     uint64_t retry_ms; /* monotonic: not before; 0: at once */
-    uint64_t sealed;  /* everything below is sealed, as far as it was not sent; 0: that has to be looked at */
-    uint64_t held_ms; /* monotonic: no message is sealed before; 0: none is held */
-    uint32_t out;     /* sent in this session, no tick yet */
-    uint32_t ready;   /* sealed, not sent */
-    bool is_first;    /* the next message carries the flag */
-    bool wants_sealing;
+    uint64_t unsealed; /* the message that has to be sealed before anything more goes out; 0: none is known */
+    uint64_t held_ms;  /* monotonic: no message is sealed before; 0: none is held */
+    uint32_t out;      /* sent in this session, no tick yet */
+    uint32_t ready;    /* sealed, not sent */
+    bool is_first;     /* the next message carries the flag */
 };
 
 struct flows {
