@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tools/client/opening.h"
 #include "tools/client/sealing.h"
 #include "tools/client/state_inbox.h"
 #include "tools/client/state_outbox.h"
@@ -123,6 +124,15 @@ static void print_files(struct state *state) {
     }
 }
 
+static void print_troubles(struct state *state) {
+    for (unsigned trouble = 1; trouble < OPENING_TROUBLE_COUNT; trouble++) {
+        uint64_t count = opening_count(state, (enum opening_trouble)trouble);
+        if (count)
+            printf("not taken %" PRIu64 " message%s: %s\n", count, count == 1 ? "" : "s",
+                   opening_trouble_help(trouble));
+    }
+}
+
 static void print_plain(struct client *client, const struct identity *identity, uint64_t last) {
     struct state *state = client_state(client);
     bool is_ipv6 = strchr(identity->host, ':') != NULL;
@@ -138,6 +148,7 @@ static void print_plain(struct client *client, const struct identity *identity, 
     printf("outbox    %" PRIu64 " without a sent tick\n", state_outbox_count(state));
     print_unread(state);
     print_files(state);
+    print_troubles(state);
     print_sent(state, last);
 }
 
@@ -170,6 +181,15 @@ static void add_sent(cJSON *array, struct state *state, const struct outgoing *m
         free(text);
     }
     cJSON_AddItemToArray(array, entry);
+}
+
+/* How often a message was not taken, by reason. */
+static void add_troubles(cJSON *object, struct state *state) {
+    for (unsigned trouble = 1; trouble < OPENING_TROUBLE_COUNT; trouble++) {
+        uint64_t count = opening_count(state, (enum opening_trouble)trouble);
+        if (count)
+            cJSON_AddNumberToObject(object, opening_trouble_name(trouble), (double)count);
+    }
 }
 
 static void add_files(cJSON *array, struct state *state) {
@@ -211,6 +231,7 @@ static void print_json(struct client *client, const struct identity *identity, u
             break;
     }
     add_files(cJSON_AddArrayToObject(object, "files"), state);
+    add_troubles(cJSON_AddObjectToObject(object, "troubles"), state);
     cJSON *sent = cJSON_AddArrayToObject(object, "sent");
     struct outgoing message;
     uint64_t position = first_position(state, last);
