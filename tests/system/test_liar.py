@@ -1,5 +1,6 @@
 """A switch that lies to the devices of alice, bob and carol: each lie is noticed by the device and named, and nothing goes
 out by it. The devices are tern's, the lies a switch's that has every key of the connection and none of the devices'."""
+import json
 import re
 import struct
 
@@ -7,6 +8,8 @@ import wire
 from harness import check, check_equal, main, skip, test, until
 
 try:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from liar import Liar
 except ImportError:
     Liar = None
@@ -129,6 +132,88 @@ def an_old_list_is_named_and_not_used(world):
     check_equal(texts(bob, 3), ["to one", "to two", "to one again"], "at bob")
 
 
+# A device list, as tools/client/e2e/devicelist.h has it: offsets, and what is signed before it.
+LIST_VERSION, LIST_KEY, LIST_COUNT, LIST_ROWS, LIST_SIGNATURE = 10, 26, 58, 60, -64
+LIST_DOMAIN = b"tern device list"
+
+
+def with_another_device(data):
+    """The same list, a version later and with a device 9 of the switch's own; the signature is the old one."""
+    stranger = struct.pack("<HQ", 9, 1) + bytes(range(32))
+    version = struct.unpack_from("<Q", data, LIST_VERSION)[0] + 1
+    body = data[:LIST_VERSION] + struct.pack("<Q", version) + data[LIST_KEY - 8 : LIST_COUNT] + struct.pack("<H", 2)
+    return body + data[LIST_ROWS:LIST_SIGNATURE] + stranger + data[LIST_SIGNATURE:]
+
+
+def signed_anew(data):
+    """And signed, by an account key of the switch's own."""
+    key = Ed25519PrivateKey.generate()
+    body = data[:LIST_KEY] + key.public_key().public_bytes_raw() + data[LIST_COUNT:LIST_SIGNATURE]
+    return body + key.sign(LIST_DOMAIN + body)
+
+
+def try_list(world, change, why, said):
+    """Alice is told of a device 9 of bob's, asks for his list, and gets it changed."""
+    liar, (alice, bob) = people(world, "alice", "bob")
+    lists, sealed_for = [], set()
+
+    def lie(session, one):
+        if one[2] != wire.LIST or struct.unpack_from("<Q", one, 8)[0] != BOB or session.account == BOB:
+            return None
+        if len(one) > 32 and not liar.answer:
+            lists.append(one[32:])
+        if not lists or not liar.answer:
+            return None
+        data = change(lists[0])
+        version = struct.unpack_from("<Q", data, LIST_VERSION)[0]
+        return [wire.frame(wire.LIST, one[4:16] + struct.pack("<QHHI", version, 0, 0, 0) + data)]
+
+    def answer(session, one):
+        targets = struct.unpack_from("<H", one, 52)[0] if one[2] == wire.MESSAGE else 0
+        if not targets:
+            return None
+        at = 56
+        while at < len(one):
+            sealed_for.add(struct.unpack_from("<H", one, at + 48)[0])
+            at += 4 + struct.unpack_from("<H", one, at)[0]
+        to, number = struct.unpack_from("<QQ", one, 8)
+        return [
+            wire.frame(wire.TARGETS, struct.pack("<HHQ4H", 1, 0, to, 9, 0, 0, 0)),
+            wire.frame(wire.REFUSED, struct.pack("<HHQQI", 9, 0, to, number, 100)),
+        ]
+
+    liar.lie = lie
+    alice.run("send", "bob", "before", "--wait", "sent", *WAIT)
+    check(lists, "the liar saw no list")
+    liar.answer = answer
+    held = alice.run("send", "bob", "not for nine", "--wait", "sent", *SHORT, code=3)
+    check(why in held.err(), "the command says: %s", held.err())
+    err, _ = notices(alice)
+    check(said in err, "alice hears: %s", err)
+    check_equal(sealed_for, {1}, "devices that alice has sealed something for")
+    check_equal(texts(bob, 1), ["before"], "at bob")
+
+
+@test
+def a_list_that_the_account_has_not_signed_is_named_and_not_used(world):
+    try_list(
+        world,
+        with_another_device,
+        "not on the account's signed list",
+        "tern: bob: the switch handed out a device list that the account has not signed",
+    )
+
+
+@test
+def a_list_by_another_account_key_is_shown_before_anything_goes_out(world):
+    try_list(
+        world,
+        lambda data: signed_anew(with_another_device(data)),
+        "the account key is another than before",
+        "tern: bob: the account key is another than before",
+    )
+
+
 @test
 def a_message_that_is_repeated_or_comes_out_of_order_is_shown_once_or_not_at_all(world):
     liar, (alice, bob) = people(world, "alice", "bob")
@@ -149,6 +234,9 @@ def a_message_that_is_repeated_or_comes_out_of_order_is_shown_once_or_not_at_all
     err, out = notices(bob)
     check_equal(out, b"", "shown again")
     check("could not be opened" not in err, "bob hears: %s", err)
+    counted = json.loads(bob.run("status", "--json", "--offline").out())["troubles"]
+    check_equal(sorted(counted), ["repeated"], "what bob's device did not take")
+    check(counted["repeated"] >= 3 * 3, "it was not counted: %s", counted)
 
 
 @test
