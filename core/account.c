@@ -73,15 +73,14 @@ int account_insert(struct account_table *table, const struct account_record *rec
         if (error)
             return error;
     }
-    struct account *account = calloc(1, sizeof(*account));
-    char *name = strndup(record->name, NAME_BYTES_MAX);
-    if (!account || !name) {
-        free(account);
-        free(name);
+    size_t name_bytes = strnlen(record->name, NAME_BYTES_MAX);
+    struct account *account = calloc(1, sizeof(*account) + name_bytes + 1);
+    if (!account)
         return -ENOMEM;
-    }
+    memcpy(account->name, record->name, name_bytes);
     account->number = record->account;
-    account->name = name;
+    account->devices = account->first;
+    account->slots = 1;
     account->flags = record->flags;
     account->list_version = record->list_version;
     table_put(table->slots, table->capacity, account);
@@ -91,11 +90,12 @@ int account_insert(struct account_table *table, const struct account_record *rec
 }
 
 static void account_free(struct account *account) {
-    for (uint32_t i = 0; i < DEVICES_MAX; i++)
+    for (uint32_t i = 0; i < account->slots_used; i++)
         free(account->devices[i]);
+    if (account->devices != account->first)
+        free(account->devices);
     gates_fini(&account->gates);
     free(account->blocks);
-    free(account->name);
     free(account);
 }
 
@@ -142,11 +142,24 @@ static bool device_is_over(const struct device *device) {
 }
 
 bool account_is_over(const struct account *account) {
-    for (uint32_t i = 0; i < DEVICES_MAX; i++) {
+    for (uint32_t i = 0; i < account->slots_used; i++) {
         if (account->devices[i] && (account->devices[i]->session || !device_is_over(account->devices[i])))
             return false;
     }
     return account->gates.by_id.count == 0;
+}
+
+static int grow_slots(struct account *account) {
+    uint8_t slots = (uint8_t)(account->slots * 2);
+    struct device **devices = calloc(slots, sizeof(struct device *));
+    if (!devices)
+        return -ENOMEM;
+    memcpy(devices, account->devices, account->slots * sizeof(struct device *));
+    if (account->devices != account->first)
+        free(account->devices);
+    account->devices = devices;
+    account->slots = slots;
+    return 0;
 }
 
 /* Revoked devices are kept, to be told so when they come back, until their slot is needed. Messages hold
@@ -155,10 +168,10 @@ int account_device_add(struct account *account, const struct device_record *reco
                        struct device **ret_device) {
     if (account_device(account, record->device))
         return -EEXIST;
-    uint32_t slot = 0;
-    while (slot < DEVICES_MAX && account->devices[slot])
+    uint8_t slot = 0;
+    while (slot < account->slots_used && account->devices[slot])
         slot++;
-    for (uint32_t i = 0; slot == DEVICES_MAX && i < DEVICES_MAX; i++) {
+    for (uint8_t i = 0; slot == DEVICES_MAX && i < DEVICES_MAX; i++) {
         if (device_is_over(account->devices[i])) {
             free(account->devices[i]);
             account->devices[i] = NULL;
@@ -168,8 +181,10 @@ int account_device_add(struct account *account, const struct device_record *reco
     if (slot == DEVICES_MAX)
         return -ENOSPC;
     struct device *device = calloc(1, sizeof(*device));
-    if (!device)
+    if (!device || (slot == account->slots && grow_slots(account) < 0)) {
+        free(device);
         return -ENOMEM;
+    }
     device->account = account;
     device->number = record->device;
     device->flags = record->flags;
@@ -178,12 +193,12 @@ int account_device_add(struct account *account, const struct device_record *reco
     device->signed_id = record->signed_id;
     device->one_time_last = record->one_time_last;
     device->one_time_left = record->one_time_left;
-    device->slot = (uint8_t)slot;
+    device->slot = slot;
     memcpy(device->key, record->key, KEY_BYTES);
     outbox_init(&device->outbox);
     account->devices[slot] = device;
     if (slot >= account->slots_used)
-        account->slots_used = slot + 1;
+        account->slots_used = (uint8_t)(slot + 1);
     if (!(device->flags & DEVICE_REVOKED))
         account->device_count++;
     *ret_device = device;

@@ -33,11 +33,11 @@ struct device {
 
 struct account {
     uint64_t number;
-    uint64_t list_version; /* of its device list; 0: none */
-    char *name;
-    struct device *devices[DEVICES_MAX]; /* NULL: free slot; none from slots_used on is in use */
-    uint32_t slots_used;
-    uint64_t *blocks; /* sorted */
+    uint64_t list_version;     /* of its device list; 0: none */
+    struct device **devices;   /* NULL: free slot; none from slots_used on is in use */
+    struct device *first[1];   /* devices, while one slot is enough, as for most */
+    uint8_t slots, slots_used; /* there are; DEVICES_MAX at most */
+    uint64_t *blocks;          /* sorted */
     uint32_t block_count;
     uint16_t device_count; /* not revoked */
     uint8_t flags;
@@ -46,6 +46,7 @@ struct account {
     uint32_t logins; /* since logins_ms */
     uint64_t logins_ms;
     struct account *removed_next; /* in the shard's list, where it is removed */
+    char name[];
 };
 
 struct account_table {

@@ -26,7 +26,7 @@ void request_free(struct request *request) {
 
 static void close_sessions(struct account *account, uint16_t device_number, enum close_reason reason,
                            uint64_t *ret_count) {
-    for (uint32_t i = 0; i < DEVICES_MAX; i++) {
+    for (uint32_t i = 0; i < account->slots_used; i++) {
         struct device *device = account->devices[i];
         if (!device || !device->session || (device_number && device->number != device_number))
             continue;
@@ -68,7 +68,7 @@ static int apply_remove(struct shard *shard, struct request *request) {
     if (!account || (account->flags & ACCOUNT_REMOVED))
         return -ENOENT;
     account->flags |= ACCOUNT_REMOVED;
-    for (uint32_t i = 0; i < DEVICES_MAX; i++) {
+    for (uint32_t i = 0; i < account->slots_used; i++) {
         if (account->devices[i])
             revoke(shard, account->devices[i]);
     }
@@ -124,7 +124,7 @@ static void queue_purge(struct shard *shard, struct request *request) {
     if (account && request->device_number && !account_device(account, request->device_number))
         account = NULL;
     request->status = account ? 0 : -ENOENT;
-    for (uint32_t i = 0; account && i < DEVICES_MAX; i++) {
+    for (uint32_t i = 0; account && i < account->slots_used; i++) {
         struct device *device = account->devices[i];
         if (!device || (request->device_number && device->number != request->device_number))
             continue;
@@ -171,7 +171,7 @@ static int show_account(struct shard *shard, struct request *request) {
     if (!request->rows)
         return -ENOMEM;
     request->count = 0;
-    for (uint32_t i = 0; i < DEVICES_MAX; i++) {
+    for (uint32_t i = 0; i < account->slots_used; i++) {
         const struct device *device = account->devices[i];
         if (device)
             fill_row(shard, device, device->session, &request->rows[request->count++]);
@@ -191,7 +191,7 @@ static int show_accounts(struct shard *shard, struct request *request) {
         struct status_row *row = &request->rows[count++];
         *row = (struct status_row){
             .account = account->number, .shard = (uint16_t)shard->index, .devices = account->device_count};
-        for (uint32_t j = 0; j < DEVICES_MAX; j++)
+        for (uint32_t j = 0; j < account->slots_used; j++)
             row->connected += (uint16_t)(account->devices[j] && account->devices[j]->session);
     }
     request->count = count;

@@ -19,7 +19,7 @@ static bool failed_already(const struct shard *shard, const struct device *devic
 /* Was a device that is still there a target of this message, too? Then that one delivers it, or fails it. One
  * without keys has no part of what names its targets. */
 static bool has_other_target(const struct device *device, uint64_t accepted_ms, uint16_t target_count) {
-    for (uint32_t i = 0; i < DEVICES_MAX; i++) {
+    for (uint32_t i = 0; i < device->account->slots_used; i++) {
         const struct device *other = device->account->devices[i];
         if (other && other != device && !(other->flags & DEVICE_REVOKED) &&
             (target_count == 0 || other->signed_id) && other->created_ms + LINK_MS < accepted_ms)

@@ -93,7 +93,7 @@ static void message_finish(struct shard *shard, struct message *message, const s
     uint8_t sent = message->refused ? 0 : RECEIPT_SENT;
     for (uint32_t left = message->acked; left; left &= left - 1) {
         int slot = __builtin_ctz(left);
-        if (!account || !account->devices[slot])
+        if (!account || slot >= account->slots_used || !account->devices[slot])
             continue;
         receipt_emit(shard, &message->id, message->id.number, sent | RECEIPT_DELIVERED,
                      account->devices[slot]->number);

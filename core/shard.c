@@ -101,7 +101,7 @@ void shard_destroy(struct shard *shard) {
     }
     for (uint32_t i = 0; i < shard->accounts.capacity; i++) {
         struct account *account = shard->accounts.slots[i];
-        for (uint32_t j = 0; account && j < DEVICES_MAX; j++) {
+        for (uint32_t j = 0; account && j < account->slots_used; j++) {
             if (account->devices[j])
                 free_outbox(&account->devices[j]->outbox);
         }
@@ -190,7 +190,7 @@ int shard_load_queue(struct shard *shard, uint64_t account_number, uint16_t devi
 static void purge_revoked(struct shard *shard) {
     for (uint32_t i = 0; i < shard->accounts.capacity; i++) {
         struct account *account = shard->accounts.slots[i];
-        for (uint32_t j = 0; account && j < DEVICES_MAX; j++) {
+        for (uint32_t j = 0; account && j < account->slots_used; j++) {
             struct device *device = account->devices[j];
             if (device && (device->flags & DEVICE_REVOKED) &&
                 device->outbox.drain_next < device->outbox.queue_next)

@@ -46,7 +46,7 @@ static void dump_account(const struct account *account) {
         printf("    gate: device %u to %llu number %llu, %u copies%s%s\n", gate->id.from_device,
                (unsigned long long)gate->id.to, (unsigned long long)gate->id.number, gate->copies,
                gate->refused ? ", refused" : "", gate->held ? ", holds" : "");
-    for (uint32_t i = 0; i < DEVICES_MAX; i++) {
+    for (uint32_t i = 0; i < account->slots_used; i++) {
         if (account->devices[i])
             dump_device(account->devices[i]);
     }

@@ -49,7 +49,7 @@ static void check_shard(uint32_t index) {
     }
     for (uint32_t i = 0; i < shard->accounts.capacity; i++) {
         const struct account *account = shard->accounts.slots[i];
-        for (uint32_t j = 0; account && j < DEVICES_MAX; j++) {
+        for (uint32_t j = 0; account && j < account->slots_used; j++) {
             if (account->devices[j])
                 check_device(shard, account->devices[j]);
         }

@@ -98,6 +98,18 @@ Test(account, device_is_found_by_its_number_and_added_once, .fini = fini) {
     cr_assert_eq(account->slots_used, 2);
 }
 
+Test(account, devices_and_names_take_as_much_as_there_is_of_them, .fini = fini) {
+    struct account *account = add(1);
+    cr_assert_leq(sizeof(*account), 176, "most accounts have a device, and each takes as much");
+    cr_assert_eq(add_device(account, 1, 0), 0);
+    cr_assert_eq(account->devices, account->first);
+    for (uint16_t number = 2; number <= 5; number++)
+        cr_assert_eq(add_device(account, number, 0), 0);
+    cr_assert_eq(account->slots, 8);
+    for (uint16_t number = 1; number <= 5; number++)
+        cr_assert_eq(account_device(account, number)->slot, number - 1);
+}
+
 Test(account, revoked_device_gives_up_its_slot_when_that_is_needed, .fini = fini) {
     struct account *account = add(1);
     cr_assert_eq(add_device(account, 1, DEVICE_REVOKED), 0);
