@@ -239,7 +239,7 @@ static int show_connections(struct shard *shard, struct request *request) {
     }
     uint64_t found = 0;
     for (uint32_t i = 0; capacity && i < shard->session_high; i++) {
-        const struct session *session = shard->sessions[i];
+        const struct session *session = session_at(shard, i);
         if (!session || session->id <= request->first)
             continue;
         keep_lowest(chosen, &request->count, capacity, session);
@@ -261,7 +261,7 @@ static void drain(struct shard *shard, struct request *request) {
     shard->draining = true;
     shard->notes_handled--; /* the question itself is nothing that was on its way */
     for (uint32_t i = 0; i < shard->session_high; i++) {
-        struct session *session = shard->sessions[i];
+        struct session *session = session_at(shard, i);
         if (session)
             session_send_away(session, RECONNECT_MS);
     }
@@ -344,7 +344,9 @@ void calls_handle(struct shard *shard, struct request *request) {
 /* --- answers -------------------------------------------------------------------------------------------- */
 
 struct session *request_session(struct shard *shard, const struct request *request) {
-    struct session *session = request->last < shard->session_limit ? shard->sessions[request->last] : NULL;
+    if (request->last >= shard->session_limit)
+        return NULL;
+    struct session *session = session_at(shard, (uint32_t)request->last);
     return session && session->id == request->context_id ? session : NULL;
 }
 

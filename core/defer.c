@@ -21,7 +21,7 @@ void defer_run(struct shard *shard) {
         const struct deferred *deferred = &defer->ring[defer->first % DEFER_MAX];
         if ((uint32_t)shard->turn - deferred->turn < DEFER_TURNS)
             return;
-        if (shard->sessions[deferred->conn])
+        if (session_at(shard, deferred->conn))
             port_output_ready(shard, deferred->conn);
     }
 }

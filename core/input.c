@@ -13,13 +13,14 @@
 
 void input_forget(struct session *session) {
     struct shard *shard = session->shard;
-    while (session->waiting) {
-        struct chunk *chunk = session->waiting;
-        session->waiting = chunk->next;
+    while (session_waits(session)) {
+        struct chunk *chunk = session->burst->waiting;
+        session->burst->waiting = chunk->next;
         buf_drop(shard, chunk->buf);
         free(chunk);
     }
-    session->waiting_tail = NULL;
+    if (session->burst)
+        session->burst->waiting_tail = NULL;
     if (session->partial)
         buf_drop(shard, session->partial);
     session->partial = NULL;
@@ -80,11 +81,9 @@ static int append_waiting(struct session *session, const struct chunk *chunk) {
     *kept = *chunk;
     give_back_lent(session, kept);
     kept->next = NULL;
-    if (session->waiting_tail)
-        session->waiting_tail->next = kept;
-    else
-        session->waiting = kept;
-    session->waiting_tail = kept;
+    struct burst *burst = session->burst;
+    *(burst->waiting_tail ? &burst->waiting_tail->next : &burst->waiting) = kept;
+    burst->waiting_tail = kept;
     return 0;
 }
 
@@ -120,8 +119,8 @@ static size_t unit_bytes(const struct session *session, const uint8_t *bytes, si
 }
 
 static bool is_calm(const struct session *session) {
-    return session->exempt || !session->waited_ms ||
-           session->shard->now_ms - session->waited_ms >= WORK_CALM_MS;
+    uint64_t waited_ms = session->burst->waited_ms;
+    return session->exempt || !waited_ms || session->shard->now_ms - waited_ms >= WORK_CALM_MS;
 }
 
 static uint32_t work_part(const struct session *session) {
@@ -132,11 +131,12 @@ static uint32_t work_part(const struct session *session) {
 }
 
 static bool may_work(struct session *session) {
-    if (session->work_turn != session->shard->turn) {
-        session->work_turn = session->shard->turn;
-        session->work_left = work_part(session);
+    struct burst *burst = session->burst;
+    if (burst->work_turn != session->shard->turn) {
+        burst->work_turn = session->shard->turn;
+        burst->work_left = work_part(session);
     }
-    if (session->work_left > 0)
+    if (burst->work_left > 0)
         return true;
     session->waits_for = PAUSE_WORK;
     return false;
@@ -145,7 +145,8 @@ static bool may_work(struct session *session) {
 static void work(struct session *session, size_t bytes) {
     struct shard *shard = session->shard;
     uint32_t done = WORK_FRAME + (uint32_t)bytes;
-    session->work_left -= done < session->work_left ? done : session->work_left;
+    struct burst *burst = session->burst;
+    burst->work_left -= done < burst->work_left ? done : burst->work_left;
     if (!is_calm(session))
         shard->work_others -= done < shard->work_others ? done : shard->work_others;
 }
@@ -318,7 +319,12 @@ void session_input(struct session *session, struct buf *buf, uint32_t offset, ui
         buf_drop(shard, buf);
         return;
     }
-    if (session->waiting) {
+    if (!session->burst && session_begin_burst(session) < 0) {
+        session_close(session, CLOSE_OVERLOAD);
+        buf_drop(shard, buf);
+        return;
+    }
+    if (session->burst->waiting) {
         if (append_waiting(session, &chunk) == 0)
             stop_reading(session);
         return;
@@ -344,24 +350,26 @@ static int wait_before(struct session *session, const struct chunk *chunk) {
         return -ENOMEM;
     }
     *kept = *chunk;
-    kept->next = session->waiting;
-    session->waiting = kept;
+    struct burst *burst = session->burst;
+    kept->next = burst->waiting;
+    burst->waiting = kept;
     give_back_lent(session, kept);
-    if (!session->waiting_tail)
-        session->waiting_tail = kept;
+    if (!burst->waiting_tail)
+        burst->waiting_tail = kept;
     return 0;
 }
 
 int session_resume(struct session *session) {
     int error = 0;
     session->waits_for = PAUSE_ROOM;
-    while (!error && session->waiting) {
-        struct chunk *head = session->waiting;
+    while (!error && session_waits(session)) {
+        struct burst *burst = session->burst;
+        struct chunk *head = burst->waiting;
         struct chunk chunk = *head;
         struct chunk joined = {0};
-        session->waiting = head->next;
-        if (!session->waiting)
-            session->waiting_tail = NULL;
+        burst->waiting = head->next;
+        if (!burst->waiting)
+            burst->waiting_tail = NULL;
         free(head);
         error = eat(session, &chunk, &joined);
         if (error != -EAGAIN && !session->moving)

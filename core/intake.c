@@ -29,13 +29,13 @@ static int take_mark(struct session *session, const struct frame *frame) {
     if (!pace_marks(session))
         return -EAGAIN;
     if (frame->flags & RECEIPT_FAILED) {
-        session->marks_left--;
+        session->burst->marks_left--;
         outbox_pass(session->device, &range.id, range.last);
         return 0;
     }
     if (home != shard->index && lanes_room(shard->lanes, shard->index, home) == 0)
         return -EAGAIN;
-    session->marks_left--;
+    session->burst->marks_left--;
     receipt_mark(shard, &range.id, range.last, frame->flags, session->device_number);
     return 0;
 }

@@ -35,7 +35,7 @@ int login_first_frame(struct session *session, const struct frame *frame, size_t
  * stay with their ring. */
 static int take_along(struct session *session, uint32_t target) {
     size_t bytes = 0;
-    for (const struct chunk *rest = session->waiting; rest; rest = rest->next)
+    for (const struct chunk *rest = session->burst->waiting; rest; rest = rest->next)
         bytes += (size_t)(rest->end - rest->raw);
     if (bytes == 0) {
         input_forget(session);
@@ -50,12 +50,12 @@ static int take_along(struct session *session, uint32_t target) {
     }
     *chunk = (struct chunk){.buf = buf, .raw = buf->data, .end = buf->data + bytes};
     bytes = 0;
-    for (const struct chunk *rest = session->waiting; rest; rest = rest->next) {
+    for (const struct chunk *rest = session->burst->waiting; rest; rest = rest->next) {
         memcpy(buf->data + bytes, rest->raw, (size_t)(rest->end - rest->raw));
         bytes += (size_t)(rest->end - rest->raw);
     }
     input_forget(session);
-    session->waiting = session->waiting_tail = chunk;
+    session->burst->waiting = session->burst->waiting_tail = chunk;
     return 0;
 }
 
@@ -63,18 +63,18 @@ void login_move(struct session *session) {
     struct shard *shard = session->shard;
     uint32_t target = switch_home(shard, session->account);
     must(!session->partial && !session->paused);
+    uint32_t conn = session->conn;
+    session_count_pending(session, false);
     struct session_move *move = calloc(1, sizeof(*move));
-    if (!move || take_along(session, target) < 0) {
+    struct session *moved = move && take_along(session, target) == 0 ? session_move_out(session) : NULL;
+    if (!moved) {
         free(move);
         session->moving = false;
         session_close(session, CLOSE_MOVE_FAILED);
         return;
     }
-    *move = (struct session_move){.session = session, .from = (uint16_t)shard->index, .to = (uint16_t)target};
-    uint32_t conn = session->conn;
-    session_count_pending(session, false);
-    session->unread = false;
-    shard->sessions[conn] = NULL;
+    moved->unread = false;
+    *move = (struct session_move){.session = moved, .from = (uint16_t)shard->index, .to = (uint16_t)target};
     shard->session_count--;
     stats_add(shard->stats->connections, -1);
     port_move(shard, conn, target, move);

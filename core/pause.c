@@ -16,12 +16,13 @@ static struct session_list *list_of(struct shard *shard, uint8_t pause) {
 
 void pause_end(struct session *session) {
     if (session->paused == PAUSE_TOKENS) {
-        timer_stop(&session->shard->waiting_tokens, &session->timer);
+        timer_stop(&session->shard->waiting_tokens, &session->burst->timer);
     } else if (session->paused) {
         struct session_list *list = list_of(session->shard, session->paused);
-        *(session->paused_prev ? &session->paused_prev->paused_next : &list->head) = session->paused_next;
-        *(session->paused_next ? &session->paused_next->paused_prev : &list->tail) = session->paused_prev;
-        session->paused_next = session->paused_prev = NULL; /* a timer's, from now on */
+        struct session *next = session->burst->paused_next, *prev = session->burst->paused_prev;
+        *(prev ? &prev->burst->paused_next : &list->head) = next;
+        *(next ? &next->burst->paused_prev : &list->tail) = prev;
+        session->burst->paused_next = session->burst->paused_prev = NULL; /* a timer's, from now on */
         list->count--;
     }
     session->paused = PAUSE_NONE;
@@ -31,17 +32,17 @@ void pause_begin(struct session *session) {
     struct shard *shard = session->shard;
     pause_end(session);
     session->paused = session->waits_for;
-    session->waited_ms = shard->now_ms;
+    session->burst->waited_ms = shard->now_ms;
     shard->work_waits = shard->work_waits || session->paused == PAUSE_WORK;
     if (session->paused == PAUSE_TOKENS) {
-        timer_start(&shard->waiting_tokens, &session->timer, session->tokens_ms);
+        timer_start(&shard->waiting_tokens, &session->burst->timer, session->burst->tokens_ms);
         pace_count(session);
         return;
     }
     struct session_list *list = list_of(shard, session->paused);
-    session->paused_next = NULL;
-    session->paused_prev = list->tail;
-    *(list->tail ? &list->tail->paused_next : &list->head) = session;
+    session->burst->paused_next = NULL;
+    session->burst->paused_prev = list->tail;
+    *(list->tail ? &list->tail->burst->paused_next : &list->head) = session;
     list->tail = session;
     list->count++;
 }
@@ -79,24 +80,24 @@ static void take_left(struct shard *shard, uint32_t work) {
 
 static void give_work(struct shard *shard, struct session *session, uint32_t most) {
     uint32_t part = shard->work_left < most ? shard->work_left : most;
-    session->work_turn = shard->turn;
-    session->work_left = part;
+    session->burst->work_turn = shard->turn;
+    session->burst->work_left = part;
     int error = session_resume(session);
     if (error == -EPROTO) /* closed, or gone to another shard */
         take_left(shard, part);
     else
-        take_left(shard, part - session->work_left);
+        take_left(shard, part - session->burst->work_left);
     if (error == 0)
         take_left(shard, WORK_SESSION);
     if (error != -EPROTO)
-        session->work_left = 0;
+        session->burst->work_left = 0;
 }
 
 static void try_due(struct shard *shard) {
     struct timer *timer = NULL;
     while (shard->work_left && (timer = timer_due(&shard->waiting_tokens, shard->now_ms))) {
-        struct session *session = (struct session *)(void *)((char *)timer - offsetof(struct session, timer));
-        give_work(shard, session, WORK_PART_MIN);
+        struct burst *burst = (struct burst *)(void *)((char *)timer - offsetof(struct burst, timer));
+        give_work(shard, burst->session, WORK_PART_MIN);
     }
     shard->work_waits = shard->work_waits || timer;
 }

@@ -48,7 +48,7 @@ static struct message *message_create(struct session *session, struct buf *buf, 
 
 void message_home(struct shard *shard, struct message *message) {
     must(message->owner == shard->index);
-    struct session *session = shard->sessions[message->conn];
+    struct session *session = session_at(shard, message->conn);
     if (session && session->id == message->session)
         session->unticked_bytes -= message->frame_bytes;
     buf_drop(shard, message->buf);

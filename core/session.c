@@ -1,11 +1,13 @@
 #include "core/session.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/bytes.h"
 #include "core/crash.h"
 #include "core/gather.h"
+#include "core/must.h"
 #include "core/record.h"
 #include "core/switch.h"
 
@@ -14,26 +16,34 @@
 #define QUIET_MS 5000 /* a session that said nothing for so long has no burst going on */
 
 struct session *session_create(struct shard *shard, uint32_t conn, bool plaintext, bool exempt) {
-    struct session *session = calloc(1, sizeof(*session));
-    struct opening *opening = calloc(1, sizeof(*opening));
-    if (!session || !opening) {
-        free(session);
-        free(opening);
+    struct session *session = &shard->sessions[conn];
+    must(conn < shard->session_limit && !session->state);
+    session->shard = shard;
+    session->opening = calloc(1, sizeof(*session->opening));
+    if (!session->opening || session_begin_burst(session) < 0) {
+        free(session->opening);
+        *session = (struct session){0};
         return NULL;
     }
-    session->opening = opening;
-    session->shard = shard;
     session->conn = conn;
     session->state = SESSION_HELLO;
     session->plaintext = plaintext;
     session->exempt = exempt;
-    session->marks_left = SESSION_MARKS_MAX;
-    session->marks_ms = shard->now_ms;
     session->started_ms = session->heard_ms = shard->now_ms;
-    session->work_turn = shard->turn;
-    session->work_left = WORK_SESSION_MAX;
     session->id = (shard->connection_next++ << 8) | shard->index;
     return session;
+}
+
+int session_begin_burst(struct session *session) {
+    struct burst *burst = calloc(1, sizeof(*burst));
+    if (!burst)
+        return -ENOMEM;
+    burst->session = session;
+    burst->marks_left = SESSION_MARKS_MAX;
+    burst->marks_ms = session->shard->now_ms;
+    burst->work_turn = session->shard->turn - 1; /* its part of this one is still to come */
+    session->burst = burst;
+    return 0;
 }
 
 void session_count_pending(struct session *session, bool pending) {
@@ -53,7 +63,29 @@ void session_destroy(struct session *session) {
     noise_cipher_fini(&session->receive);
     free(session->control);
     free(session->confirms);
-    free(session);
+    free(session->burst);
+    *session = (struct session){0};
+}
+
+struct session *session_move_out(struct session *session) {
+    struct session *moved = malloc(sizeof(*moved));
+    if (!moved)
+        return NULL;
+    *moved = *session;
+    explicit_bzero(session, sizeof(*session));
+    return moved;
+}
+
+struct session *session_move_in(struct shard *shard, uint32_t conn, struct session *moved) {
+    struct session *session = &shard->sessions[conn];
+    must(conn < shard->session_limit && !session->state);
+    *session = *moved;
+    explicit_bzero(moved, sizeof(*moved));
+    free(moved);
+    session->shard = shard;
+    session->conn = conn;
+    session->burst->session = session;
+    return session;
 }
 
 /* --- closing -------------------------------------------------------------------------------------------- */
@@ -271,7 +303,11 @@ static bool free_emptied(struct session *session) {
         session->confirms = NULL;
         session->confirm_capacity = 0;
     }
-    return !session->control && !session->confirms;
+    if (session->burst && !session->burst->waiting && pace_is_fresh(session)) {
+        free(session->burst);
+        session->burst = NULL;
+    }
+    return !session->control && !session->confirms && !session->burst;
 }
 
 static void check_silence(struct session *session, uint64_t silent_ms) {

@@ -8,8 +8,10 @@
  * socket is not read.
  *
  * Threads: the shard's that has it.
- * Memory: one allocation per session and, until it is welcome, a second with what only its beginning needs;
- * plus what it holds back. Many sessions are idle: what a burst needed is freed when it is over. */
+ * Memory: a place in its shard's table, which is touched as far as it was ever in use; until it is welcome,
+ * an allocation with what only its beginning needs; while it sends, another with what only that needs; plus
+ * what it holds back. Many sessions are idle: what a burst needed is freed when it is over. In the table,
+ * they leave nothing behind between them. */
 #ifndef TERN_CORE_SESSION_H
 #define TERN_CORE_SESSION_H
 
@@ -76,12 +78,31 @@ struct opening {
     uint32_t raw_out_bytes;
 };
 
+/* What a session needs while it sends, and until it is quiet: what comes back then is as new. */
+struct burst {
+    struct chunk *waiting, *waiting_tail;
+    uint64_t work_turn;
+    uint32_t work_left;  /* in this turn */
+    uint32_t marks_left; /* MARK frames it may send at once */
+    uint64_t marks_ms;   /* when marks_left was reckoned */
+    uint64_t waited_ms;  /* when it last had to wait; 0: never */
+    uint64_t tokens_ms;  /* when there are some again */
+    struct rate messages, bytes, frames;
+    struct session *session;
+    union { /* where it waits; zero where it does not */
+        struct {
+            struct session *paused_next, *paused_prev; /* for all but tokens */
+        };
+        struct timer timer; /* for tokens */
+    };
+};
+
 struct session {
     struct shard *shard;
     struct device *device;   /* when OPEN */
     struct opening *opening; /* until it is OPEN and its raw_out went out */
+    struct burst *burst;     /* NULL: it is quiet */
     struct noise_cipher_state send, receive;
-    struct chunk *waiting, *waiting_tail;
     struct buf *partial;
     uint32_t partial_bytes;
     uint32_t conn;
@@ -93,20 +114,7 @@ struct session {
     uint64_t started_ms;
     uint64_t unticked_bytes; /* of its messages in memory */
     uint32_t unticked;
-    uint32_t work_left; /* in this turn */
-    uint64_t work_turn;
-    uint64_t waited_ms; /* when it last had to wait; 0: never */
-    uint64_t tokens_ms; /* when there are some again */
-    struct rate messages, bytes, frames;
-    union { /* where it waits; zero where it does not */
-        struct {
-            struct session *paused_next, *paused_prev; /* for all but tokens */
-        };
-        struct timer timer; /* for tokens */
-    };
-    uint64_t marks_ms;   /* when marks_left was reckoned */
-    uint32_t marks_left; /* MARK frames it may send at once */
-    uint16_t requests;   /* the directory was asked and has not answered */
+    uint16_t requests; /* the directory was asked and has not answered */
     uint16_t device_number;
     uint8_t *control; /* whole frames for the next records */
     uint32_t control_bytes, control_capacity;
@@ -129,8 +137,20 @@ struct session {
     bool shut : 1;      /* port_close was called */
 };
 
+/* In the shard's table, where there is none of this connection. NULL: no memory. */
 struct session *session_create(struct shard *shard, uint32_t conn, bool plaintext, bool exempt);
+/* Its place is free. */
 void session_destroy(struct session *session);
+/* Into memory of its own, for the way to another shard, its place is free; NULL: no memory, it stays. */
+struct session *session_move_out(struct session *session);
+/* From there, which is freed, into the other shard's table. */
+struct session *session_move_in(struct shard *shard, uint32_t conn, struct session *moved);
+/* What it needs to send is there again. 0 or -ENOMEM. */
+int session_begin_burst(struct session *session);
+/* Bytes of it came that could not be worked off yet. */
+static inline bool session_waits(const struct session *session) {
+    return session->burst && session->burst->waiting;
+}
 /* It has logged in, closes, or goes to another shard, which counts it anew. */
 void session_count_pending(struct session *session, bool pending);
 
@@ -183,6 +203,8 @@ bool pace_messages(struct session *session);
 bool pace_bytes(struct session *session); /* true: a unit of any size, on credit */
 bool pace_frames(struct session *session);
 bool pace_marks(struct session *session);
+/* True: nothing is known of what it sent that a new session would not start with. */
+bool pace_is_fresh(const struct session *session);
 void pace_take_message(struct session *session);
 void pace_take_bytes(struct session *session, size_t bytes);
 void pace_take_frames(struct session *session, uint32_t frames);

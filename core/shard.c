@@ -96,8 +96,8 @@ static void drop_answers(struct shard *shard) {
 void shard_destroy(struct shard *shard) {
     drop_answers(shard);
     for (uint32_t i = 0; i < shard->session_high; i++) {
-        if (shard->sessions[i])
-            session_destroy(shard->sessions[i]);
+        if (session_at(shard, i))
+            session_destroy(session_at(shard, i));
     }
     for (uint32_t i = 0; i < shard->accounts.capacity; i++) {
         struct account *account = shard->accounts.slots[i];
@@ -276,7 +276,7 @@ static void check_times(struct shard *shard) {
         if (shard->check_cursor >= shard->session_high)
             return;
         uint32_t conn = shard->check_cursor++;
-        struct session *session = shard->sessions[conn];
+        struct session *session = session_at(shard, conn);
         if (!session || shard->check_s[conn] > shard->now_ms / 1000)
             continue;
         bool closing = session->state == SESSION_CLOSING;
@@ -342,9 +342,8 @@ bool shard_drained(const struct shard *shard) {
 
 /* --- connections ---------------------------------------------------------------------------------------- */
 
-static void session_enter(struct shard *shard, struct session *session, uint32_t conn) {
-    must(conn < shard->session_limit && !shard->sessions[conn]);
-    shard->sessions[conn] = session;
+static void session_enter(struct shard *shard, struct session *session) {
+    uint32_t conn = session->conn;
     shard->check_s[conn] = 0;
     shard->session_count++;
     session_count_pending(session, true);
@@ -361,16 +360,14 @@ int shard_accepted(struct shard *shard, uint32_t conn, bool plaintext, bool exem
     struct session *session = session_create(shard, conn, plaintext, exempt);
     if (!session)
         return -ENOMEM;
-    session_enter(shard, session, conn);
+    session_enter(shard, session);
     stats_add(shard->stats->connections_accepted, 1);
     return 0;
 }
 
 void shard_moved_in(struct shard *shard, uint32_t conn, struct session_move *move) {
-    struct session *session = move->session;
-    session->shard = shard;
-    session->conn = conn;
-    session_enter(shard, session, conn);
+    struct session *session = session_move_in(shard, conn, move->session);
+    session_enter(shard, session);
     stats_add(shard->stats->connections_moved, 1);
     free(move);
     login_at_home(session);
@@ -384,10 +381,11 @@ void shard_move_failed(struct shard *shard, struct session_move *move) {
     session->shard = shard;
     stats_add(shard->stats->closed[CLOSE_MOVE_FAILED], 1);
     session_destroy(session);
+    free(session);
 }
 
 void shard_input(struct shard *shard, uint32_t conn, struct buf *buf, uint32_t offset, uint32_t bytes) {
-    struct session *session = shard->sessions[conn];
+    struct session *session = session_at(shard, conn);
     if (session)
         session_input(session, buf, offset, bytes);
     else
@@ -403,7 +401,7 @@ static bool is_silence(const struct session *session, int error) {
 }
 
 void shard_ended(struct shard *shard, uint32_t conn, int error) {
-    struct session *session = shard->sessions[conn];
+    struct session *session = session_at(shard, conn);
     if (!session)
         return;
     bool middle = session->partial_bytes || session->state == SESSION_HANDSHAKE;
@@ -414,25 +412,24 @@ void shard_ended(struct shard *shard, uint32_t conn, int error) {
 }
 
 void shard_refuse(struct shard *shard, uint32_t conn, enum close_reason reason) {
-    if (shard->sessions[conn])
-        session_close(shard->sessions[conn], reason);
+    if (session_at(shard, conn))
+        session_close(session_at(shard, conn), reason);
     else
         stats_add(shard->stats->closed[reason], 1);
 }
 
 size_t shard_output(struct shard *shard, uint32_t conn, uint8_t *space, size_t space_bytes,
                     size_t *ret_needed) {
-    struct session *session = shard->sessions[conn];
+    struct session *session = session_at(shard, conn);
     *ret_needed = 0;
     return session ? session_output(session, space, space_bytes, ret_needed) : 0;
 }
 
 void shard_closed(struct shard *shard, uint32_t conn) {
-    struct session *session = shard->sessions[conn];
+    struct session *session = session_at(shard, conn);
     if (!session)
         return;
     session_close(session, CLOSE_PEER);
-    shard->sessions[conn] = NULL;
     shard->session_count--;
     stats_add(shard->stats->connections, -1);
     session_destroy(session);

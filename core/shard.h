@@ -26,7 +26,7 @@ struct stats;
 
 /* A connection on its way to another shard. Made by core, carried by io, consumed by shard_moved_in. */
 struct session_move {
-    struct session *session; /* the whole session goes along */
+    struct session *session; /* the whole session goes along, in memory of its own */
     uint16_t from, to;
     int32_t fd; /* io's: the socket */
     void *io;   /* io's: what else belongs to the connection */

@@ -54,7 +54,7 @@ struct shard {
     uint64_t utc_ms; /* [shard] */
     uint64_t checked_ms;
 
-    struct session **sessions; /* [shard] by conn, connections_max of them */
+    struct session *sessions; /* [shard] by conn, connections_max of them; state 0: none */
     uint32_t
         *check_s; /* when to look at each for timeouts, monotonic: many are idle, and far apart in memory */
     uint32_t session_limit;
@@ -106,6 +106,12 @@ struct shard {
     struct request *drain_request;
     void *io, *store; /* [init] of the other layers */
 };
+
+/* The session of a connection; NULL: there is none. */
+static inline struct session *session_at(const struct shard *shard, uint32_t conn) {
+    struct session *session = &shard->sessions[conn];
+    return session->state ? session : NULL;
+}
 
 /* core/refused.c
  * --------------------------------------------------------------------------------------------------- */

@@ -20,7 +20,7 @@ static void dump_session(const struct session *session) {
     if (session)
         printf("      session: state %u, partial %u, waiting %u, unticked %u, %llu acknowledged, paused %u, "
                "control %u, closing for %u\n",
-               session->state, session->partial_bytes, session->waiting != NULL, session->unticked,
+               session->state, session->partial_bytes, session_waits(session), session->unticked,
                (unsigned long long)session->items_acked, session->paused, session->control_bytes,
                session->close_reason);
 }

@@ -44,8 +44,8 @@ static void check_shard(uint32_t index) {
     if (network_lent(index) > house.config.buffers)
         sim_fail("P8: shard %u lent %u buffers", index, network_lent(index));
     for (uint32_t i = 0; i < shard->session_high; i++) {
-        if (shard->sessions[i])
-            check_session(shard, shard->sessions[i]);
+        if (session_at(shard, i))
+            check_session(shard, session_at(shard, i));
     }
     for (uint32_t i = 0; i < shard->accounts.capacity; i++) {
         const struct account *account = shard->accounts.slots[i];

@@ -94,7 +94,7 @@ static void world_check_limits(void) {
         if (shard->messages_out > shard->config.messages_max)
             world_fail("%u messages are held by shard %u", shard->messages_out, i);
         for (uint32_t s = 0; s < shard->session_high; s++) {
-            const struct session *session = shard->sessions[s];
+            const struct session *session = session_at(shard, s);
             if (session && session->control_bytes > SESSION_CONTROL_BYTES_MAX + 8192)
                 world_fail("%u bytes of control frames wait", session->control_bytes);
             if (session && session->unticked > shard->config.unticked_max + 1)

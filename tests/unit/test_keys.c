@@ -267,7 +267,7 @@ Test(keys, answers_to_a_peer_that_does_not_read_are_bounded) {
     bytes_put16(out, (uint16_t)bytes);
     for (int i = 0; i < 2000; i++)
         deaf_turn(out, bytes + RECORD_LENGTH_BYTES);
-    const struct session *session = one.shard->sessions[anna.conn];
+    const struct session *session = session_at(one.shard, anna.conn);
     cr_assert(session->paused && session->requests == 0, "what it waits for is its peer");
     cr_assert_geq(session->control_bytes, SESSION_CONTROL_BYTES_MAX);
     cr_assert_leq(session->control_bytes,
@@ -292,9 +292,9 @@ Test(keys, an_answer_to_a_session_that_closes_is_dropped) {
     bytes += frame_write_close(out + RECORD_LENGTH_BYTES + bytes, FRAME_CLOSE, &body);
     bytes_put16(out, (uint16_t)bytes);
     deaf_turn(out, bytes + RECORD_LENGTH_BYTES);
-    cr_assert_eq(one.shard->sessions[anna.conn]->state, SESSION_CLOSING);
+    cr_assert_eq(session_at(one.shard, anna.conn)->state, SESSION_CLOSING);
     deaf_turn(NULL, 0);
-    cr_assert_eq(one.shard->sessions[anna.conn]->requests, 0, "it was answered");
+    cr_assert_eq(session_at(one.shard, anna.conn)->requests, 0, "it was answered");
     one_shard_settle();
     talker_go(&anna);
     talker_come(&anna);

@@ -70,10 +70,10 @@ Test(outbox, device_that_acknowledges_nothing_holds_up_nobody_with_a_full_queue)
     talker_come(&bob);
     talker_say(&anna, BOB, 2);
     cr_assert_str_eq(talker_heard(&anna), "r1-1:1 ");
-    cr_assert_eq(one.shard->sessions[anna.conn]->unticked, 1);
+    cr_assert_eq(session_at(one.shard, anna.conn)->unticked, 1);
     talker_pass_time(one.config.spill_ms + 1);
     cr_assert_str_eq(talker_heard(&anna), "x2:12 ");
-    cr_assert_eq(one.shard->sessions[anna.conn]->unticked, 0);
+    cr_assert_eq(session_at(one.shard, anna.conn)->unticked, 0);
     end();
 }
 
@@ -87,7 +87,7 @@ Test(outbox, queue_that_was_full_is_tried_ever_more_seldom_until_it_takes_a_mess
         uint64_t before = stats_get(one.shard->stats->put_failures);
         talker_say(&anna, BOB, 2);
         tries += stats_get(one.shard->stats->put_failures) - before;
-        cr_assert_eq(one.shard->sessions[anna.conn]->unticked, 0, "nobody is kept waiting");
+        cr_assert_eq(session_at(one.shard, anna.conn)->unticked, 0, "nobody is kept waiting");
         anna.heard[0] = '\0';
         talker_pass_time(STORE_RETRY_MS);
     }

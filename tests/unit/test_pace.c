@@ -13,16 +13,15 @@ Test(pace, sessions_that_wait_for_tokens_come_back_at_different_times) {
     shard_turn_begin(shard, world.now_ms, WORLD_UTC_MS + world.now_ms);
     uint64_t full_ms = shard->now_ms + 1000 / RATE_PART;
     for (uint32_t i = 0, j; i < WAITING; i++) {
-        static struct session waiting[WAITING];
-        struct session *session = &waiting[i];
-        *session = (struct session){.shard = shard, .conn = 100 + i};
+        static struct burst bursts[WAITING];
+        struct session waits = {.shard = shard, .conn = 100 + i, .burst = &bursts[i]}, *session = &waits;
         cr_assert(pace_frames(session));
         pace_take_frames(session, 10);
         cr_assert(!pace_frames(session));
-        cr_expect_leq(session->tokens_ms, full_ms);
-        cr_expect_geq(session->tokens_ms, full_ms - 1000 / RATE_PART / 4, "nearly full");
+        cr_expect_leq(bursts[i].tokens_ms, full_ms);
+        cr_expect_geq(bursts[i].tokens_ms, full_ms - 1000 / RATE_PART / 4, "nearly full");
         for (j = 0; j < i; j++)
-            cr_expect_neq(session->tokens_ms, waiting[j].tokens_ms, "%u and %u", i, j);
+            cr_expect_neq(bursts[i].tokens_ms, bursts[j].tokens_ms, "%u and %u", i, j);
     }
     world_end();
 }

@@ -74,7 +74,7 @@ Test(route, final_refusal_is_told_to_the_senders_other_devices_first) {
     talker_say(&anna, BOB, 1);
     cr_assert_str_eq(talker_heard(&laptop), "m1 r1-1:8 ");
     cr_assert_str_eq(talker_heard(&anna), "", "the laptop may not have it yet");
-    cr_assert_eq(one.shard->sessions[anna.conn]->unticked, 0);
+    cr_assert_eq(session_at(one.shard, anna.conn)->unticked, 0);
     talker_acknowledge(&laptop);
     cr_assert_str_eq(talker_heard(&anna), "x1:3 ");
     end();

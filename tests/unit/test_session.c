@@ -121,7 +121,7 @@ static void expect_closed(enum close_reason reason, uint64_t others) {
     turn(1);
     cr_assert_eq(stats_get(world.stats[0].closed[reason]), 1, "%s", close_reason_name(reason));
     cr_assert_eq(closed_in_all(), 1 + others);
-    cr_assert_null(shard->sessions[talk.slot]);
+    cr_assert_null(session_at(shard, talk.slot));
 }
 
 Test(session, garbage_is_not_tern) {
@@ -213,7 +213,7 @@ Test(session, forged_record_is_closed) {
 
 Test(session, unknown_device_is_closed_and_others_stay) {
     log_in(1);
-    struct session *first = shard->sessions[talk.slot];
+    struct session *first = session_at(shard, talk.slot);
     log_in(99);
     expect_closed(CLOSE_UNKNOWN_DEVICE, 0);
     cr_assert_eq(first->state, SESSION_OPEN);
@@ -325,7 +325,7 @@ Test(session, question_does_not_wait_for_a_busy_store) {
     struct frame_lookup lookup = {.request = 1, .account = 2, .name = ""};
     say_record(out, frame_write_lookup(out, FRAME_LOOKUP, &lookup));
     cr_assert(!world.conns[0][talk.slot].paused);
-    cr_assert_eq(shard->sessions[talk.slot]->requests, 1);
+    cr_assert_eq(session_at(shard, talk.slot)->requests, 1);
 }
 
 /* A session that had its share sees its pings unread: both ends would take each other for dead, connect again
@@ -373,7 +373,7 @@ Test(session, pings_of_a_peer_that_does_not_read_are_bounded) {
     for (int i = 0; i < 10000; i++)
         say_unheard(out, bytes + RECORD_LENGTH_BYTES);
     cr_assert(world.conns[0][talk.slot].paused);
-    cr_assert_leq(shard->sessions[talk.slot]->control_bytes,
+    cr_assert_leq(session_at(shard, talk.slot)->control_bytes,
                   SESSION_CONTROL_BYTES_MAX + FRAME_SMALL_BYTES_MAX);
     do {
         talk.out_bytes = 0;
@@ -387,7 +387,7 @@ Test(session, pings_of_a_peer_that_does_not_read_are_bounded) {
 Test(session, burst_leaves_no_memory_behind) {
     uint8_t out[FRAME_SMALL_BYTES_MAX + RECORD_LENGTH_BYTES];
     log_in(1);
-    struct session *session = shard->sessions[talk.slot];
+    struct session *session = session_at(shard, talk.slot);
     size_t bytes = frame_write_ping(out + RECORD_LENGTH_BYTES, FRAME_PING, 1);
     bytes_put16(out, (uint16_t)bytes);
     for (int i = 0; i < 100; i++)
@@ -402,8 +402,8 @@ Test(session, burst_leaves_no_memory_behind) {
     for (int i = 0; i < 140; i++)
         turn(50);
     cr_assert(!session->control && !session->confirms && !session->opening && !session->partial &&
-              !session->waiting);
-    cr_assert_leq(sizeof(struct session), 392, "many sessions are idle, and each takes as much");
+              !session_waits(session) && !session->burst);
+    cr_assert_leq(sizeof(struct session), 248, "many sessions are idle, and each takes as much");
     cr_assert(session->quiet);
     say_unheard(out, bytes + RECORD_LENGTH_BYTES);
     session_confirm(session, &(struct message_id){.from = 2, .to = 1, .number = 1}, 1, 1);
@@ -423,7 +423,7 @@ Test(session, refusals_to_a_peer_that_does_not_read_are_bounded) {
     for (int i = 0; i < 10000; i++)
         say_unheard(out, bytes + RECORD_LENGTH_BYTES);
     cr_assert(world.conns[0][talk.slot].paused);
-    cr_assert_leq(shard->sessions[talk.slot]->control_bytes,
+    cr_assert_leq(session_at(shard, talk.slot)->control_bytes,
                   SESSION_CONTROL_BYTES_MAX + FRAME_SMALL_BYTES_MAX);
 }
 
@@ -452,7 +452,7 @@ static void say_pongs(uint32_t count) {
 
 Test(session, frames_beyond_their_rate_wait_and_cost_nothing_until_then) {
     log_in(1);
-    struct session *session = shard->sessions[talk.slot];
+    struct session *session = session_at(shard, talk.slot);
     shard->config.session_frames_per_s = 40;
     say_pongs(10);
     cr_assert(!session->paused, "a quarter of a second's worth goes at once");
@@ -474,11 +474,11 @@ Test(session, frames_beyond_their_rate_wait_and_cost_nothing_until_then) {
 
 Test(session, whose_address_is_exempt_is_not_slowed) {
     log_in(1);
-    shard->sessions[talk.slot]->exempt = true;
+    session_at(shard, talk.slot)->exempt = true;
     shard->config.session_frames_per_s = shard->config.session_bytes_per_s = 1;
     for (int i = 0; i < 20; i++)
         say_pongs(100);
-    cr_expect(!shard->sessions[talk.slot]->paused);
+    cr_expect(!session_at(shard, talk.slot)->paused);
     cr_expect_eq(stats_get(world.stats[0].input_slowed), 0);
 }
 
@@ -495,7 +495,7 @@ Test(session, handshakes_are_worked_off_one_by_one) {
     for (int i = 0; i < PEERS; i++) {
         uint8_t message[512] = {0};
         talk.slot = slots[i];
-        size_t bytes = noise_handshake_message_bytes(&shard->sessions[talk.slot]->opening->handshake);
+        size_t bytes = noise_handshake_message_bytes(&session_at(shard, talk.slot)->opening->handshake);
         bytes_put16(message, (uint16_t)bytes);
         say_unheard(message, 2);
         say_unheard(message + 2, bytes);
@@ -507,7 +507,7 @@ Test(session, handshakes_are_worked_off_one_by_one) {
         for (uint32_t i = left = 0; i < PEERS; i++) {
             talk.slot = slots[i];
             turn(0);
-            left += shard->sessions[slots[i]] != NULL;
+            left += session_at(shard, slots[i]) != NULL;
         }
         cr_expect_leq(before - left, 3, "%u in %d turns", before - left, PEERS);
     }
@@ -536,5 +536,5 @@ Test(session, what_waits_gives_back_its_receive_buffer) {
         memcpy(buf->data, out, bytes + RECORD_LENGTH_BYTES);
         shard_input(shard, talk.slot, buf, 0, (uint32_t)bytes + RECORD_LENGTH_BYTES);
     }
-    cr_assert_eq(shard->sessions[talk.slot]->waiting->buf->kind, BUF_HEAP);
+    cr_assert_eq(session_at(shard, talk.slot)->burst->waiting->buf->kind, BUF_HEAP);
 }

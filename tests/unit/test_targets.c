@@ -119,7 +119,7 @@ Test(targets, each_device_gets_its_part_and_no_other) {
     cr_assert_str_eq(talker_heard(&bobs_second), "p1=second ");
     cr_assert_str_eq(talker_heard(&laptop), "p1=copy ");
     cr_assert_str_eq(talker_heard(&anna), "");
-    cr_assert_eq(one.shard->sessions[anna.conn]->unticked, 1);
+    cr_assert_eq(session_at(one.shard, anna.conn)->unticked, 1);
     talker_acknowledge(&bob);
     talker_acknowledge(&laptop);
     cr_assert_str_eq(talker_heard(&anna), "", "Bob's second device has not acknowledged");
@@ -195,7 +195,7 @@ Test(targets, what_the_senders_own_devices_lack_is_told_before_any_copy_is_out) 
     cr_assert_str_eq(talker_heard(&bob), "");
     cr_assert_str_eq(talker_heard(&laptop), "");
     cr_assert_eq(stats_get(one.stats.refused[REFUSAL_TARGETS]), 2);
-    cr_assert_eq(one.shard->sessions[anna.conn]->unticked, 0);
+    cr_assert_eq(session_at(one.shard, anna.conn)->unticked, 0);
     say_again(&anna, BOB, 1, "2:1=one 2:2=second 1:2=copy 1:3=copy");
     say(&anna, BOB, 2, "2:1=two 2:2=second 1:2=copy2 1:3=copy2");
     cr_assert_str_eq(talker_heard(&bob), "p1=one p2=two ");
