@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,10 @@
 #define KEPT_WAIT_US 500 /* notes wait for room in a lane: look again soon */
 #define STARVING_BUFS 8  /* buffers that must be free before the starving are served */
 #define MICROSECONDS_PER_MS 1000
-#define SEND_FREE_MAX 512 /* send buffers kept */
+#define SEND_FREE_MAX 512  /* send buffers kept */
+#define SEND_TRIM_MS 1000  /* as long as nobody needs them */
+#define STORM_SENDS 32     /* freed at once, where many were needed a moment ago */
+#define TRIM_AFTER_MS 7000 /* by then sessions have freed what they keep until they are quiet */
 
 struct loop *loop_of(struct shard *shard) {
     return shard_io(shard);
@@ -39,6 +43,8 @@ struct send_buffer *loop_take_send_buffer(struct loop *loop, uint32_t bytes) {
         struct send_buffer *buffer = loop->send_free;
         loop->send_free = buffer->next;
         loop->send_free_count--;
+        if (loop->send_free_low > loop->send_free_count)
+            loop->send_free_low = loop->send_free_count;
         buffer->bytes = buffer->done = 0;
         return buffer;
     }
@@ -58,6 +64,29 @@ void loop_give_send_buffer(struct loop *loop, struct send_buffer *buffer) {
     buffer->next = loop->send_free;
     loop->send_free = buffer;
     loop->send_free_count++;
+}
+
+/* What not even the busiest moment of the last second needed is freed. Where that is most of it a storm is
+ * over, of logins perhaps: what it took besides lies free between what stays, and goes back to the system
+ * soon after. */
+static void trim_memory(struct loop *loop) {
+    if (loop->now_ms - loop->send_trimmed_ms < SEND_TRIM_MS)
+        return;
+    uint32_t unneeded = loop->send_free_low;
+    for (uint32_t i = 0; i < unneeded; i++) {
+        struct send_buffer *buffer = loop->send_free;
+        loop->send_free = buffer->next;
+        loop->send_free_count--;
+        free(buffer);
+    }
+    if (unneeded >= STORM_SENDS && unneeded > loop->send_free_count)
+        loop->trim_at_ms = loop->now_ms + TRIM_AFTER_MS;
+    if (loop->trim_at_ms && loop->now_ms >= loop->trim_at_ms) {
+        malloc_trim(0);
+        loop->trim_at_ms = 0;
+    }
+    loop->send_free_low = loop->send_free_count;
+    loop->send_trimmed_ms = loop->now_ms;
 }
 
 /* Each connection once per round: what becomes ready meanwhile has its turn in the next. */
@@ -182,6 +211,7 @@ static void turn(struct loop *loop) {
         complete(loop, &completion);
     run_timers(loop);
     flush_ready(loop);
+    trim_memory(loop);
     shard_turn_end(loop->shard);
     bufring_publish(loop->bufring);
     feed_starving(loop);

@@ -48,6 +48,9 @@ struct loop {
     uint32_t starving_first, starving_last; /* connections that found no receive buffer */
     struct send_buffer *send_free;
     uint32_t send_free_count;
+    uint32_t send_free_low; /* the fewest there were since send_trimmed_ms: so many nobody needed */
+    uint64_t send_trimmed_ms;
+    uint64_t trim_at_ms; /* the heap; 0: not */
     uint64_t wake_count; /* the eventfd is read into it */
     uint64_t now_ms;
     uint64_t accept_again_ms; /* 0: all listeners are armed */
