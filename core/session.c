@@ -85,6 +85,11 @@ struct session *session_move_in(struct shard *shard, uint32_t conn, struct sessi
     session->shard = shard;
     session->conn = conn;
     session->burst->session = session;
+    /* This shard's turn may have begun before that of the other one: nothing has happened after it. */
+    if (session->started_ms > shard->now_ms)
+        session->started_ms = shard->now_ms;
+    if (session->heard_ms > shard->now_ms)
+        session->heard_ms = shard->now_ms;
     return session;
 }
 
