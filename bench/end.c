@@ -20,7 +20,7 @@ uint64_t end_clock_ns(void) {
 
 void end_init(struct end *end, const struct load *load, struct tally *tally, uint32_t pair,
               uint32_t direction) {
-    *end = (struct end){.load = load, .tally = tally, .pair = pair, .direction = direction};
+    *end = (struct end){.load = load, .tally = tally, .pair = pair, .place = pair, .direction = direction};
     ticks_init(&end->ticks, RECEIPT_SENT | RECEIPT_DELIVERED);
     ticks_init(&end->confirms, RECEIPT_DELIVERED);
 }
@@ -56,9 +56,9 @@ int end_fail(struct end *end, const char *format, ...) {
 
 /* --- opening -------------------------------------------------------------------------------------------- */
 
-/* An address has some 28,000 ports to connect from: on loopback, further pairs come from further
- * addresses. */
-#define PAIRS_PER_ADDRESS 10000u
+/* An address has some 28,000 ports to connect from, and the kernel looks the longer for a free one the fewer
+ * are left: on loopback, further pairs come from further addresses. */
+#define PAIRS_PER_ADDRESS 2000u
 
 static int bind_source(const struct end *end, int fd) {
     const struct sockaddr_in *target = (const struct sockaddr_in *)&end->load->address;
@@ -83,6 +83,8 @@ static int connect_socket(const struct end *end) {
     struct timeval limit = {.tv_sec = CONNECT_TIMEOUT_S};
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)); /* of connecting, too */
+    if (load->resets)
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1}, sizeof(struct linger));
     int error = bind_source(end, fd);
     if (!error && connect(fd, (const struct sockaddr *)&load->address, load->address_bytes) < 0)
         error = -errno;
@@ -209,7 +211,7 @@ int end_input(struct end *end, const uint8_t *bytes, ssize_t count) {
 
 uint64_t end_intended_ns(const struct end *end, uint64_t number) {
     const struct load *load = end->load;
-    double place = (double)(number - 1) * load->pairs * 2 + end->pair * 2 + end->direction;
+    double place = (double)(number - 1) * load->pairs * 2 + end->place * 2 + end->direction;
     return load->start_ns + (uint64_t)(place * 1e9 / load->rate);
 }
 

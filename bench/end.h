@@ -30,6 +30,7 @@ struct load {
     double rate; /* messages a second that all ends together are to send; 0: as many as the window allows */
     uint64_t messages; /* that an end sends; 0: as many as there is time for */
     bool plaintext;
+    bool resets; /* connections end by a reset, so that the kernel keeps nothing of them */
     uint64_t seed;
     uint8_t server_key[NOISE_KEY_BYTES];
     struct sockaddr_storage address;
@@ -52,6 +53,7 @@ struct end {
     bool is_on_its_way; /* [worker] bytes of it are in the kernel's hands */
     bool is_marked;     /* [worker] it is to be asked for output at the end of this turn */
     uint32_t pair;
+    uint32_t place; /* with a rate: of the pair, in the row in which all pairs send */
     uint32_t direction;
     uint16_t device;
     uint64_t account, epoch;

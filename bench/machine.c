@@ -75,13 +75,31 @@ static uint64_t number_in(const char *path, const char *key, uint64_t scale) {
     return strtoull(text, NULL, 10) * scale;
 }
 
+/* /proc/slabinfo, slabinfo(5): name, objects in use, objects, bytes of one, objects a slab, pages a slab.
+ * Each object in use is charged its part of the slab. 0 where it can't be read. */
+static uint64_t slab_object_bytes(void) {
+    char line[512];
+    double bytes = 0;
+    double page_bytes = (double)sysconf(_SC_PAGESIZE);
+    FILE *file = fopen("/proc/slabinfo", "re");
+    while (file && fgets(line, sizeof(line), file)) {
+        unsigned long used, per_slab, pages;
+        if (sscanf(line, "%*s %lu %*u %*u %lu %lu", &used, &per_slab, &pages) == 3 && per_slab)
+            bytes += (double)used * page_bytes * (double)pages / (double)per_slab;
+    }
+    if (file)
+        fclose(file);
+    return (uint64_t)bytes;
+}
+
 void machine_memory(pid_t pid, struct machine_memory *ret_memory) {
     char status[64], io[64];
     snprintf(status, sizeof(status), "/proc/%d/status", (int)pid);
     snprintf(io, sizeof(io), "/proc/%d/io", (int)pid);
+    uint64_t object_bytes = slab_object_bytes();
     *ret_memory = (struct machine_memory){
         .user_bytes = number_in(status, "RssAnon", 1024),
-        .kernel_bytes = number_in("/proc/meminfo", "Slab", 1024),
+        .kernel_bytes = object_bytes ? object_bytes : number_in("/proc/meminfo", "Slab", 1024),
         .written_bytes = number_in(io, "wchar", 1),
     };
 }

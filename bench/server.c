@@ -43,27 +43,45 @@ int server_close(struct server *server) {
 
 /* --- the switch ----------------------------------------------------------------------------------------- */
 
-static int open_switch(struct server *server, struct load *load) {
-    const char *path = server->setup.admin;
-    if (!path) {
-        struct own_switch_setup setup = {
-            .plaintext = load->plaintext,
-            .shards = server->setup.shards ? server->setup.shards : "1",
-            .only = server->setup.cores,
-            .options = server->setup.options,
-            .under = server->setup.under,
-        };
-        int error = own_switch_open(&server->own, &setup, stderr);
-        if (error)
-            return error;
-        path = server->own.admin;
-    }
+static struct own_switch_setup own_setup(const struct server *server) {
+    return (struct own_switch_setup){
+        .plaintext = server->kind->plaintext,
+        .shards = server->setup.shards ? server->setup.shards : "1",
+        .only = server->setup.cores,
+        .options = server->setup.options,
+        .under = server->setup.under,
+    };
+}
+
+static int find_switch(struct server *server, const char *path) {
     int error = admin_open(&server->admin, path);
     server->is_found = error == 0;
     progress_clear();
     if (error)
         fprintf(stderr, "ternbench: %s\n", server->admin.error);
     return error;
+}
+
+static int open_switch(struct server *server, struct load *load) {
+    (void)load;
+    if (server->setup.admin)
+        return find_switch(server, server->setup.admin);
+    struct own_switch_setup setup = own_setup(server);
+    int error = own_switch_open(&server->own, &setup, stderr);
+    return error ? error : find_switch(server, server->own.admin);
+}
+
+int server_restart(struct server *server) {
+    if (!server->own.folder[0])
+        return -ENOTSUP;
+    struct own_switch_setup setup = own_setup(server);
+    if (server->is_found)
+        admin_close(&server->admin);
+    server->is_found = false;
+    int error = own_switch_stop(&server->own, stderr);
+    if (!error)
+        error = own_switch_start(&server->own, &setup, stderr);
+    return error ? error : find_switch(server, server->own.admin);
 }
 
 static struct end *end_at(struct worker *worker, uint32_t index) {

@@ -60,6 +60,9 @@ extern const struct server_kind server_tern, server_tern_plaintext;
 
 int server_open(struct server *server, const struct server_kind *kind, const struct server_setup *setup,
                 struct load *load);
+/* Ends one's own switch in order and starts it again with the same store and address. 0; negative errno,
+ * having said why; -ENOTSUP: it is not one's own. */
+int server_restart(struct server *server);
 /* 0; -EIO: it did not end in order. */
 int server_close(struct server *server);
 pid_t server_pid(const struct server *server);

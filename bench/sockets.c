@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -36,22 +37,38 @@ static int open_listener(struct sockaddr_in *ret_address) {
     return fd;
 }
 
-/* fds: a connected end and the accepted one, alternating. Returns how many connections there are. */
+/* fds: the end that connects and the accepted one, alternating. Returns, as those that follow, how many there
+ * are. */
+static int open_all(int fds[2 * ENDS]) {
+    for (int i = 0; i < 2 * ENDS; i++)
+        fds[i] = -1;
+    for (int count = 0; count < ENDS; count++) {
+        fds[2 * count] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (fds[2 * count] < 0)
+            return count;
+    }
+    return ENDS;
+}
+
+/* Only the end that connects has a port of its own, for which the kernel keeps a record: it is bound first,
+ * so that this can be told apart. */
+static int bind_all(int fds[2 * ENDS]) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    for (int count = 0; count < ENDS; count++) {
+        if (bind(fds[2 * count], (struct sockaddr *)&address, sizeof(address)) < 0)
+            return count;
+    }
+    return ENDS;
+}
+
 static int connect_all(int fds[2 * ENDS]) {
     struct sockaddr_in address;
     int listener = open_listener(&address), count = 0;
     while (listener >= 0 && count < ENDS) {
-        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-            break;
-        fds[2 * count] = fd;
-        fds[2 * count + 1] = -1;
-        if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+        if (connect(fds[2 * count], (struct sockaddr *)&address, sizeof(address)) == 0)
             fds[2 * count + 1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-        if (fds[2 * count + 1] < 0) {
-            close(fd);
+        if (fds[2 * count + 1] < 0)
             break;
-        }
         count++;
     }
     if (listener >= 0)
@@ -86,11 +103,17 @@ double sockets_end_bytes(void) {
     int *fds = calloc((size_t)2 * ENDS, sizeof(*fds));
     if (!fds)
         return NAN;
-    double before = slab_bytes();
-    int count = connect_all(fds);
-    double bytes = count == ENDS ? (slab_bytes() - before) / (2 * ENDS) + armed_bytes(fds, count) : NAN;
-    for (int i = 0; i < 2 * count; i++)
-        close(fds[i]);
+    double empty = slab_bytes(), bytes = NAN;
+    bool complete = open_all(fds) == ENDS;
+    double opened = slab_bytes();
+    complete = complete && bind_all(fds) == ENDS;
+    double port = (slab_bytes() - opened) / ENDS;
+    if (complete && connect_all(fds) == ENDS)
+        bytes = ((slab_bytes() - empty) / ENDS - port) / 2 + port + armed_bytes(fds, ENDS);
+    for (int i = 0; i < 2 * ENDS; i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
     free(fds);
     return bytes;
 }

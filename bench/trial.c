@@ -20,6 +20,9 @@
 #define LINK_STALL_NS UINT64_C(20000000000) /* without a further end welcome */
 #define WATCH_NS 10000000L
 #define MESSAGES_NS_MAX UINT64_C(600000000000) /* for a number of messages, however long they take */
+#define LINKING_MAX 256u                       /* handshakes that a worker has on the way ... */
+#define LINKING_ALL_MAX 1024u                  /* ... and all: more would only wait longer */
+#define LET_GO_NS UINT64_C(180000000000)       /* for the end of all connections */
 #define DESCRIPTORS_SPARE 64                   /* beside the sockets of the ends */
 
 struct running {
@@ -109,6 +112,7 @@ static int create_workers(struct running *running) {
         if (worker_init(&running->workers[i], &running->shared, first, count,
                         pins_load_core(running->pins, i)) < 0)
             break;
+        worker_take_turns(&running->workers[i], i, options->threads);
         running->worker_count++;
         first += count;
     }
@@ -258,15 +262,20 @@ static void start_workers(struct running *running) {
 }
 
 static bool stay_idle(struct running *running) {
-    uint64_t until_ns = end_clock_ns() + running->options->idle_s * UINT64_C(1000000000);
+    if (!running->options->idle_s)
+        return !look(running).one_over;
+    uint64_t cpu_ns = 0, cpu_after_ns = 0, from_ns = end_clock_ns();
+    uint64_t until_ns = from_ns + running->options->idle_s * UINT64_C(1000000000);
+    machine_cpu_ns(server_pid(&running->server), &cpu_ns);
     while (!interrupted && end_clock_ns() < until_ns) {
         progress_show(false, "%u connections, idle", running->options->pairs * 2);
         wait_a_moment();
     }
+    machine_cpu_ns(server_pid(&running->server), &cpu_after_ns);
+    running->trial->idle_cpu = (double)(cpu_after_ns - cpu_ns) / (double)(end_clock_ns() - from_ns) * 100;
     machine_memory(server_pid(&running->server), &running->trial->memory_idle);
-    if (running->options
-            ->idle_s) /* now, while the slabs that other connections left behind are in use again */
-        running->trial->client_end_bytes = sockets_end_bytes();
+    /* Now, while the slabs that other connections left behind are in use again. */
+    running->trial->client_end_bytes = sockets_end_bytes();
     return !interrupted && !look(running).one_over;
 }
 
@@ -294,6 +303,40 @@ static bool storm(struct running *running) {
     running->trial->link_seconds = link_seconds;
     running->trial->storm_cpu_ns = cpu_after_ns - cpu_ns;
     return all;
+}
+
+static double connections_of(struct running *running) {
+    static const char *const name[] = {"connections"};
+    double count = NAN;
+    return admin_stats(&running->server.admin, name, 1, &count) == 0 ? count : NAN;
+}
+
+/* Until the switch has seen the end of all connections, where there were many. */
+static void let_go(struct running *running) {
+    uint64_t until_ns = end_clock_ns() + LET_GO_NS;
+    double left = 0;
+    while (!interrupted && end_clock_ns() < until_ns && (left = connections_of(running)) > 0) {
+        progress_show(false, "letting go of %.0f connections", left);
+        wait_a_moment();
+    }
+}
+
+/* Everything is let go, and the switch is started again: what it takes now are the devices' records. Then all
+ * come back: what it takes more are their connections. A switch of somebody else is left as it is. */
+static bool meet_again(struct running *running) {
+    struct trial *trial = running->trial;
+    if (running->options->admin)
+        return true;
+    leave(running);
+    let_go(running);
+    if (server_restart(&running->server) < 0) {
+        tally_fail(&trial->tally, "the switch did not come back");
+        return false;
+    }
+    machine_memory(server_pid(&running->server), &trial->memory_before);
+    trial->has_records_apart = true;
+    start_workers(running);
+    return wait_linked(running, running->options->pairs * 2);
 }
 
 /* Sending begins now. Pairs with the acquire in worker.c: the times are there for whoever sees PHASE_RUN. A
@@ -383,7 +426,8 @@ static void run_load(struct running *running) {
     machine_memory(server_pid(&running->server), &trial->memory_before);
     start_workers(running);
     if (running->started == running->worker_count && wait_linked(running, options->pairs * 2) &&
-        stay_idle(running) && (!options->is_storm || storm(running))) {
+        (!options->idle_s || meet_again(running)) && stay_idle(running) &&
+        (!options->is_storm || storm(running))) {
         if (options->is_offline)
             run_offline(running);
         else
@@ -395,6 +439,8 @@ static void run_load(struct running *running) {
         worker_join(&running->workers[i]);
         tally_merge(&trial->tally, &running->workers[i].tally);
     }
+    if (options->idle_s)
+        let_go(running);
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------ */
@@ -435,6 +481,8 @@ static int run(struct running *running) {
     if (!status && server_open(&running->server, trial->kind, &setup, &trial->load) < 0)
         status = EXIT_UNREACHABLE;
     if (!status)
+        machine_memory(server_pid(&running->server), &trial->memory_empty);
+    if (!status)
         status = create_workers(running);
     int error = 0;
     if (!status && trial->kind->prepare)
@@ -461,12 +509,18 @@ int trial_run(struct trial *trial, const struct server_kind *kind, const struct 
                                 .size_bytes = options->size_bytes,
                                 .rate = options->rate,
                                 .messages = options->messages,
+                                .resets = options->idle_s > 0,
                                 .plaintext = kind->plaintext};
     tally_init(&trial->tally);
     if (getrandom(&trial->load.seed, sizeof(trial->load.seed), 0) < 0)
         return EXIT_MISSING;
     struct running running = {
-        .trial = trial, .options = options, .pins = pins, .shared = {.load = &trial->load}};
+        .trial = trial,
+        .options = options,
+        .pins = pins,
+        .shared = {.load = &trial->load, .linking_max = LINKING_ALL_MAX / options->threads}};
+    if (running.shared.linking_max > LINKING_MAX)
+        running.shared.linking_max = LINKING_MAX;
     int status = run(&running);
     /* In the order in which they lean on each other: connections, accounts, server. */
     for (uint32_t i = 0; i < running.worker_count; i++)

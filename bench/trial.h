@@ -36,8 +36,11 @@ struct trial {
     uint64_t bench_cpu_ns, server_cpu_ns; /* between two readings, or TRIAL_CPU_UNKNOWN */
     double usage_seconds;                 /* between them */
     uint64_t usage_messages;
-    /* Before the first connection, and with all of them idle for a while (options: idle_s). */
-    struct machine_memory memory_before, memory_idle;
+    /* Of the empty switch; with all devices known and none connected; with all of them idle for a while
+     * (options: idle_s). */
+    struct machine_memory memory_empty, memory_before, memory_idle;
+    bool has_records_apart;  /* memory_before has the devices' records */
+    double idle_cpu;         /* of the server meanwhile, in percent of a core */
     double client_end_bytes; /* of the kernel's, ternbench's; NAN where they can not be measured */
     /* Of all devices at once, after they were away (options: is_storm). */
     double storm_seconds;

@@ -9,19 +9,20 @@
 #include "io/bufring.h"
 #include "io/ring.h"
 
-#define LINKING_MAX 256u /* handshakes a worker has on the way; the switch gives each of them 10 s */
-#define LINK_BATCH 32u   /* opened in one turn */
+#define LINK_BATCH 32u /* opened in one turn */
 #define ENTRIES 4096
 #define COMPLETIONS 32768
 #define BUFFERS 2048
 #define BUFFER_BYTES 16384
 #define GROUP 0
+#define STRIDE_PART 0.618               /* of a row of pairs, from one that sends to the next */
 #define TURN_US 5000                    /* the longest a phase or a time to send again goes unnoticed */
 #define SETTLE_NS UINT64_C(10000000000) /* for what is on the way when sending stops */
 
 int worker_init(struct worker *worker, struct worker_shared *shared, uint32_t first_pair, uint32_t pair_count,
                 int core) {
-    *worker = (struct worker){.shared = shared, .end_count = 2 * pair_count, .core = core, .due_round = 1};
+    *worker = (struct worker){
+        .shared = shared, .end_count = 2 * pair_count, .core = core, .due_round = 1, .stride = 1};
     tally_init(&worker->tally);
     worker->ends = calloc(worker->end_count, sizeof(*worker->ends));
     worker->marked = calloc(worker->end_count, sizeof(*worker->marked));
@@ -45,6 +46,31 @@ void worker_fini(struct worker *worker) {
     worker->ends = NULL;
     worker->marked = NULL;
     worker->end_count = 0;
+}
+
+static uint32_t gcd(uint32_t a, uint32_t b) {
+    while (b) {
+        uint32_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* The first end of the pair that is at this place of the worker's row. */
+static struct end *first_at(const struct worker *worker, uint32_t place) {
+    return &worker->ends[2 * (uint32_t)((uint64_t)place * worker->stride % (worker->end_count / 2))];
+}
+
+void worker_take_turns(struct worker *worker, uint32_t index, uint32_t workers) {
+    uint32_t pairs = worker->end_count / 2;
+    worker->stride = (uint32_t)((double)pairs * STRIDE_PART) | 1;
+    while (gcd(worker->stride, pairs) != 1)
+        worker->stride += 2;
+    for (uint32_t i = 0; i < pairs; i++) {
+        struct end *first = first_at(worker, i);
+        first[0].place = first[1].place = i * workers + index;
+    }
 }
 
 /* --- bytes ---------------------------------------------------------------------------------------------- */
@@ -153,7 +179,7 @@ void worker_again(struct worker *worker) {
 
 static void link_more(struct worker *worker) {
     for (uint32_t i = 0; i < LINK_BATCH; i++) {
-        if (worker->linking == LINKING_MAX || worker->opened == worker->end_count)
+        if (worker->linking == worker->shared->linking_max || worker->opened == worker->end_count)
             return;
         struct end *end = &worker->ends[worker->opened++];
         if (end->is_away)
@@ -175,7 +201,7 @@ static void set_sending(struct worker *worker, bool sending) {
 /* With a rate: marks the ends that have a message due. Returns when the next one is. */
 static uint64_t mark_due(struct worker *worker, uint64_t now_ns) {
     for (;;) {
-        struct end *end = &worker->ends[worker->due_end];
+        struct end *end = &first_at(worker, worker->due_end / 2)[worker->due_end % 2];
         uint64_t at_ns = end_intended_ns(end, worker->due_round);
         if (at_ns > now_ns)
             return at_ns;
@@ -217,7 +243,8 @@ static uint64_t turn(struct worker *worker, int phase) {
         return 0;
     if (phase == PHASE_LINK) {
         link_more(worker);
-        return worker->linking < LINKING_MAX && worker->opened < worker->end_count ? 1 : TURN_US;
+        return worker->linking < worker->shared->linking_max && worker->opened < worker->end_count ? 1
+                                                                                                   : TURN_US;
     }
     uint64_t now_ns = end_clock_ns(), wait_us = TURN_US;
     bool is_time = now_ns < load->measure_to_ns;

@@ -20,7 +20,8 @@ enum worker_phase { PHASE_LINK, PHASE_RUN, PHASE_STOP };
 struct worker_shared {
     const struct load *load;
     _Atomic int phase;
-    bool until_sent; /* [init] with a number of messages: over when all are sent, not when all arrived */
+    uint32_t linking_max; /* [init] handshakes a worker has on the way; the switch gives each of them 10 s */
+    bool until_sent;      /* [init] with a number of messages: over when all are sent, not when all arrived */
 };
 
 struct ring;
@@ -44,8 +45,10 @@ struct worker {
     struct end **marked; /* ends to be asked for output at the end of this turn */
     uint32_t marked_count;
     uint64_t
-        due_round; /* with a rate: ends before due_end have this many messages due, the others one less */
-    uint32_t due_end;
+        due_round;     /* with a rate: ends before due_end have this many messages due, the others one less */
+    uint32_t due_end;  /* in the row in which they send */
+    uint32_t stride;   /* from a pair in that row to the next, in pairs; has no divisor in common with their
+                          number */
     uint64_t enters;   /* system calls of the ring */
     uint64_t expected; /* with a number of messages each: how many its ends send */
 };
@@ -53,6 +56,9 @@ struct worker {
 /* Pairs first_pair .. first_pair + pair_count - 1. 0 or negative errno. */
 int worker_init(struct worker *worker, struct worker_shared *shared, uint32_t first_pair, uint32_t pair_count,
                 int core);
+/* With a rate, `workers` of them send in turn, each by strides through its pairs: messages that follow each
+ * other are then of connections that did not. Without it, each sends by itself, from the first pair on. */
+void worker_take_turns(struct worker *worker, uint32_t index, uint32_t workers);
 int worker_start(struct worker *worker);
 void worker_join(struct worker *worker);
 /* After worker_join: its ends can connect once more, with worker_start. */

@@ -225,7 +225,7 @@ static const struct tally *run(enum fault fault) {
     cr_assert_eq(listen(rig.listener, 8), 0);
     getsockname(rig.listener, (struct sockaddr *)&rig.load.address, &rig.load.address_bytes);
     rig.sides[0].fd = rig.sides[1].fd = -1;
-    rig.shared.load = &rig.load;
+    rig.shared = (struct worker_shared){.load = &rig.load, .linking_max = 2};
     cr_assert_eq(worker_init(&rig.worker, &rig.shared, 0, 1, -1), 0);
     for (uint32_t i = 0; i < 2; i++)
         rig.worker.ends[i].account = ACCOUNTS + i;
