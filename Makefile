@@ -48,7 +48,7 @@ $(error FLAVOUR=$(FLAVOUR) is not one of release, lint, asan, tsan, fuzz, tortur
 endif
 
 # pkg-config is asked once, and only by goals that compile: `make deps` and `make help` must work before it is there.
-PACKAGES := liburing libsodium lmdb inih libcjson
+PACKAGES := liburing libsodium lmdb inih libcjson libqrencode
 pkg_cflags = $(eval pkg_cflags := $$(shell $(PKG_CONFIG) --cflags $(PACKAGES)))$(pkg_cflags)
 pkg_libs = $(eval pkg_libs_$(1) := $$(or $$(pkg_libs_$(1)),$$(shell $(PKG_CONFIG) --libs $(1))))$(pkg_libs_$(1))
 libs_of = $(foreach package,$(1),$(call pkg_libs,$(package)))
@@ -82,7 +82,7 @@ libraries_ternctl := core
 packages_ternctl := libsodium libcjson
 sources_tern := $(call find,tools/tern/*.c)
 libraries_tern := client core
-packages_tern := libsodium lmdb libcjson
+packages_tern := libsodium lmdb libcjson libqrencode
 sources_ternbench := $(call find,bench/*.c)
 libraries_ternbench := client io core
 packages_ternbench := liburing libsodium lmdb libcjson

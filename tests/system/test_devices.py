@@ -7,6 +7,7 @@ import threading
 import time
 
 from harness import Failure, check, check_equal, main, test, until
+from terminal import Terminal
 
 WAIT = ("--timeout", "30")
 
@@ -216,6 +217,14 @@ def every_message_reaches_every_device_once_whatever_is_killed(world):
 
 def ticks(client):
     return [one["tick"] for one in json.loads(client.run("status", "--json", "--last", "1000").out())["sent"]]
+
+
+@test
+def a_terminal_shows_the_uri_as_a_qr_code_too(world):
+    bob = world.linked(world.switch(), "bob")
+    terminal = Terminal(world, bob.command("device", "add", "--timeout", "2"))
+    terminal.expect("▀.*▄.*tern link 'tern://127.0.0.1:\\d+/bob")
+    check_equal(terminal.end(), 3, "the exit status when nobody comes")
 
 
 main()

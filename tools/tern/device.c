@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "core/reason.h"
 #include "tools/client/contacts.h"
@@ -15,6 +16,7 @@
 #include "tools/client/publishing.h"
 #include "tools/client/state_request.h"
 #include "tools/tern/home.h"
+#include "tools/tern/qr.h"
 
 struct devices {
     struct client *client;
@@ -163,6 +165,8 @@ static int add(struct devices *devices) {
         return status;
     uri_write(&uri, text);
     fprintf(stderr, "On the new device, once, and shown to nobody else:\n");
+    if (isatty(STDOUT_FILENO))
+        qr_print(stdout, text);
     printf("tern link '%s'\n", text);
     fflush(stdout);
     sodium_memzero(&uri, sizeof(uri));
