@@ -14,6 +14,7 @@
 #include "tools/tern/screen.h"
 #include "tools/tern/terminal.h"
 #include "tools/tern/ticks.h"
+#include "tools/tern/verify.h"
 
 #define LAST_MS 10000 /* for the sent ticks of what was typed, when standard input has ended */
 
@@ -26,6 +27,7 @@ struct chat {
     struct editor editor;
     struct screen screen;
     bool has_screen;
+    bool strict, is_change_told;
     bool is_ended; /* standard input is, or the user leaves */
     uint64_t version;
     char note[256];
@@ -113,6 +115,21 @@ static void note_back(struct chat *chat) {
         show(chat);
 }
 
+/* What was typed is held because the other's account key has changed: it is told first, and then goes. */
+static int note_held(struct chat *chat) {
+    struct state *state = client_state(chat->client);
+    int error = state_look(state);
+    if (error)
+        return error;
+    bool is_changed = state_outbox_held(state, chat->conversation.account) == HOLD_KEY_CHANGED;
+    state_end(state);
+    if (!is_changed || chat->is_change_told)
+        return 0;
+    chat->is_change_told = true;
+    note(chat, "!!! THE ACCOUNT KEY HAS CHANGED !!! compare safety numbers: `tern verify`");
+    return chat->strict ? 0 : verify_accept(chat->client, chat->conversation.account);
+}
+
 /* --- typing --------------------------------------------------------------------------------------------- */
 
 static int send_line(struct chat *chat) {
@@ -183,6 +200,9 @@ static int talk(struct chat *chat) {
         if (error)
             return error;
         note_back(chat);
+        error = note_held(chat);
+        if (error)
+            return error;
         if (chat->has_screen && screen_is_resized(&chat->screen))
             show(chat);
     }
@@ -245,6 +265,7 @@ int chat_run(const struct options *options) {
     if (!chat)
         return EXIT_FAILED;
     chat->name = options->words[0];
+    chat->strict = options->strict;
     chat->version = UINT64_MAX;
     int status = home_open(options, false, &chat->client);
     if (status == EXIT_DONE)

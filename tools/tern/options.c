@@ -16,6 +16,7 @@
 #include "tools/tern/read.h"
 #include "tools/tern/send.h"
 #include "tools/tern/status.h"
+#include "tools/tern/verify.h"
 
 enum option_key {
     OPTION_HOME = 256,
@@ -30,6 +31,8 @@ enum option_key {
     OPTION_MANUAL,
     OPTION_FILE,
     OPTION_FILES,
+    OPTION_STRICT,
+    OPTION_YES,
     OPTION_PASSPHRASE_FILE,
     OPTION_NEW_PASSPHRASE_FILE,
 };
@@ -56,9 +59,14 @@ static const struct argp_option link_options[] = {
     {0},
 };
 
+#define STRICT_TEXT                                                                                          \
+    "send nothing where NAME's account key has changed, until `tern verify NAME --yes` (default: say so, "   \
+    "then send)"
+
 static const struct argp_option send_options[] = {
     {"file", OPTION_FILE, "PATH", 0, "send this file, of at most 64 MiB, in the place of TEXT", 0},
     {"json", OPTION_JSON, 0, 0, "say what became of it as one JSON object", 0},
+    {"strict", OPTION_STRICT, 0, 0, STRICT_TEXT, 0},
     {"wait", OPTION_WAIT, "TICK", 0, "wait for this tick: sent, delivered or read (default sent)", 0},
     {"timeout", OPTION_TIMEOUT, "SECONDS", 0,
      "give up waiting after so long; what has no tick yet is kept and sent later (default: 10 for TEXT "
@@ -87,6 +95,18 @@ static const struct argp_option status_options[] = {
     {"json", OPTION_JSON, 0, 0, "as one JSON object", 0},
     {"last", OPTION_LAST, "N", 0, "show the last N messages sent (default 10, at most 1000)", 0},
     {"offline", OPTION_OFFLINE, 0, 0, "do not ask the switch for news", 0},
+    {0},
+};
+
+static const struct argp_option verify_options[] = {
+    {"yes", OPTION_YES, 0, 0, "the numbers are the same", 0},
+    {"json", OPTION_JSON, 0, 0, "as one JSON object", 0},
+    {"timeout", OPTION_TIMEOUT, "SECONDS", 0, "give up waiting for the switch after so long (default 30)", 0},
+    {0},
+};
+
+static const struct argp_option chat_options[] = {
+    {"strict", OPTION_STRICT, 0, 0, STRICT_TEXT, 0},
     {0},
 };
 
@@ -138,14 +158,20 @@ const struct command options_commands[] = {
      "A tick shows that the switch has a message safe, two that a device of NAME has it, two coloured "
      "ones that NAME has read it. What is shown is marked as read. Ctrl-D or /quit ends. Without a "
      "terminal, lines are read and printed as they come.",
-     no_options, chat_run},
+     chat_options, chat_run},
     {"status", "", 0, 0, "this device, what waits, the ticks of what was sent",
      "Connects shortly to learn of new ticks, unless another tern of this home is connected anyway.",
      status_options, status_run},
     {"block", "NAME", 1, 1, "let the switch refuse messages from NAME", "", ask_options, read_block_run},
     {"unblock", "NAME", 1, 1, "take messages from NAME again", "", ask_options, read_unblock_run},
+    {"verify", "NAME", 1, 1, "the safety number with NAME, to be compared with what NAME sees",
+     "60 digits, on a terminal also as a QR code, the same on both sides: where they differ, somebody is in "
+     "between. --yes says that they were compared and are the same. Where the account key of NAME has "
+     "changed, the number is that of the new key, and --yes accepts it.",
+     verify_options, verify_run},
     {"device", "add | list | remove N", 1, 2, "the devices of the account: add one, list them, remove one",
-     "add shows what to type on the new device, and waits until that is there. It goes by other ways than "
+     "add shows what to type on the new device, on a terminal as a QR code, too, and waits until that is "
+     "there. It goes by other ways than "
      "the switch, from screen to screen or by hand, so that the switch can let no device in by itself. What "
      "was sent before is not on the new device, what comes after is. remove cuts a device off at the "
      "switch, and others encrypt for it no more. Both are done on the first device of the account, which "
@@ -219,6 +245,12 @@ static error_t parse_option(int key, char *value, struct argp_state *state) {
         return 0;
     case OPTION_FILE:
         options->file = value;
+        return 0;
+    case OPTION_STRICT:
+        options->strict = true;
+        return 0;
+    case OPTION_YES:
+        options->yes = true;
         return 0;
     case OPTION_FILES:
         options->files = value;

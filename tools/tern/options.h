@@ -27,6 +27,8 @@ struct options {
     unsigned word_count;
     bool json;
     bool offline;
+    bool strict;
+    bool yes;
     const char *output;
     const char *file;  /* to be sent */
     const char *files; /* folder for those that come */

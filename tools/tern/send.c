@@ -15,6 +15,7 @@
 #include "tools/tern/attach.h"
 #include "tools/tern/home.h"
 #include "tools/tern/ticks.h"
+#include "tools/tern/verify.h"
 
 #define READ_BYTES (256u << 10) /* of standard input at a time; more than any line may have */
 #define OUTBOX_COUNT_MAX 8192   /* above it standard input waits */
@@ -33,6 +34,7 @@ struct sending {
     uint16_t held, held_told;    /* why the switch takes none now */
     uint64_t outbox_count, outbox_bytes;
     uint32_t text_bytes_max;
+    bool strict;
     bool is_ended;       /* standard input is */
     bool has_failed;     /* some of what was read can not be sent */
     bool is_leaving_out; /* within a line that is too long */
@@ -152,12 +154,19 @@ static void show_progress(struct sending *sending, bool is_last) {
             tick_name(sending->wait), is_last ? "\n" : "");
 }
 
-/* Once, as long as it is the same reason. */
-static void show_held(struct sending *sending) {
+/* Once, as long as it is the same reason. A changed key is told before anything goes that is sealed for
+ * it. */
+static int show_held(struct sending *sending) {
+    if (sending->held == HOLD_KEY_CHANGED && sending->held != sending->held_told) {
+        verify_tell_changed(sending->name);
+        sending->held_told = sending->held;
+        return sending->strict ? 0 : verify_accept(sending->client, sending->to);
+    }
     if (sending->held && sending->held != sending->held_told)
         fprintf(stderr, "%stern: messages to %s have to wait: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "",
                 sending->name, sealing_hold_help(sending->held));
     sending->held_told = sending->held;
+    return 0;
 }
 
 static int step(struct sending *sending) {
@@ -188,7 +197,9 @@ static int stream(struct sending *sending, int64_t timeout_ms) {
             sending->version = version;
         }
         show_progress(sending, false);
-        show_held(sending);
+        int held_error = show_held(sending);
+        if (held_error)
+            return held_error;
         if (home_stopped)
             return -EINTR;
         if (sending->is_ended && end_ms == UINT64_MAX && timeout_ms >= 0)
@@ -344,6 +355,7 @@ int send_run(const struct options *options) {
     struct sending sending = {
         .name = options->words[0],
         .wait = options->wait ? options->wait : RECEIPT_SENT,
+        .strict = options->strict,
         .version = UINT64_MAX,
         .input = malloc(READ_BYTES),
     };

@@ -1,0 +1,94 @@
+"""Safety numbers, and account keys that change: `tern verify` and --strict."""
+
+import json
+import re
+
+from harness import check, check_equal, main, test
+from terminal import Terminal
+
+WAIT = ("--timeout", "20")
+LOUD = "THE ACCOUNT KEY OF bob HAS CHANGED"
+
+
+def says(process, text):
+    check(text in process.err(), "does not say '%s': %s", text, process.err())
+
+
+def number(client, name, code=0, *options):
+    return json.loads(client.run("verify", name, "--json", *options, code=code).out())
+
+
+def begun_anew(world, switch, name, home):
+    """The account's only device is gone; a new one makes a new account key."""
+    switch.ctl("device", "revoke", name, "1")
+    client = world.client(home)
+    client.run("link", switch.ctl("account", "code", name)["accounts"][0]["uri"])
+    return client
+
+
+@test
+def both_sides_see_the_same_number(world):
+    switch = world.switch()
+    alice, bob, carol = world.linked(switch, "alice", "bob", "carol")
+    seen, other = number(alice, "bob"), number(bob, "alice")
+    check(re.fullmatch("[0-9]{60}", seen["safety_number"]), "60 digits: %r", seen)
+    check_equal(seen["safety_number"], other["safety_number"], "the number")
+    check(number(alice, "carol")["safety_number"] != seen["safety_number"], "carol's is another")
+    check_equal((seen["verified"], seen["changed"]), (False, False), "what is known")
+    plain = alice.run("verify", "bob").out().decode()
+    digits = " ".join(re.findall("[0-9]{5}", plain))
+    check_equal(digits.replace(" ", ""), seen["safety_number"], "in groups of five")
+    check("--yes" in plain, "what to do: %s", plain)
+    check(alice.run("verify", "bob", "--yes").out().decode().endswith("verified\n"), "marked")
+    check_equal(number(alice, "bob")["verified"], True, "marked")
+    check_equal(number(bob, "alice")["verified"], False, "the other side has its own mark")
+    says(alice.run("verify", "alice", code=1), "is this account")
+    says(alice.run("verify", "nobody", code=4), "no such account")
+    terminal = Terminal(world, alice.command("verify", "bob"))
+    terminal.expect("▀.*▄.*" + seen["safety_number"][:5])
+    check_equal(terminal.end(), 0, "the exit status")
+    del carol
+
+
+@test
+def a_changed_key_is_told_before_anything_goes(world):
+    switch = world.switch()
+    alice, bob = world.linked(switch, "alice", "bob")
+    alice.run("send", "bob", "to the first key", *WAIT)
+    bob.listen(1)
+    before = number(alice, "bob", 0, "--yes")
+    again = begun_anew(world, switch, "bob", "bob-again")
+    said = alice.run("send", "bob", "to the new key", "--wait", "sent", *WAIT)
+    says(said, LOUD)
+    check_equal([one["text"] for one in again.listen(1)], ["to the new key"], "what bob got")
+    after = number(alice, "bob")
+    check_equal((after["verified"], after["changed"]), (False, False), "it is believed, not verified")
+    check(after["safety_number"] != before["safety_number"], "the number is another")
+    check_equal(after["safety_number"], number(again, "alice")["safety_number"], "the number, both sides")
+    check(LOUD not in alice.run("send", "bob", "once more", *WAIT).err(), "it is told once")
+
+
+@test
+def strict_sends_nothing_to_a_key_that_changed(world):
+    switch = world.switch()
+    alice, bob = world.linked(switch, "alice", "bob")
+    alice.run("send", "bob", "to the first key", *WAIT)
+    bob.listen(1)
+    again = begun_anew(world, switch, "bob", "bob-again")
+    for _ in range(2):
+        held = alice.run("send", "bob", "for whom?", "--strict", "--timeout", "4", code=3)
+        says(held, LOUD)
+        says(held, "compare safety numbers")
+    check_equal(again.run("listen", "--json", "--seconds", "1").out(), b"", "what the new key got")
+    said = alice.run("verify", "bob", code=1)
+    says(said, LOUD)
+    check_equal(number(alice, "bob", 1)["changed"], True, "still changed")
+    seen = number(alice, "bob", 0, "--yes")
+    check_equal((seen["verified"], seen["changed"]), (True, False), "accepted by a person")
+    check_equal(seen["safety_number"], number(again, "alice")["safety_number"], "the number")
+    alice.run("send", "bob", "to bob, as he is", "--strict", *WAIT)
+    texts = [one["text"] for one in again.listen(3)]
+    check_equal(texts, ["for whom?", "for whom?", "to bob, as he is"], "what bob got")
+
+
+main()

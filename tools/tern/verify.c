@@ -1,0 +1,186 @@
+#include "tools/tern/verify.h"
+
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "tools/client/answers.h"
+#include "tools/client/e2e/safety.h"
+#include "tools/client/state_request.h"
+#include "tools/tern/home.h"
+#include "tools/tern/qr.h"
+
+#define GROUP_DIGITS 5
+#define GROUPS_IN_LINE 4
+
+struct verifying {
+    struct client *client;
+    const struct options *options;
+    const char *name;
+    struct identity own; /* without its secret */
+    struct contact self, contact;
+};
+
+/* --- keys that have changed ----------------------------------------------------------------------------- */
+
+void verify_tell_changed(const char *name) {
+    fprintf(stderr,
+            "%stern: !!! THE ACCOUNT KEY OF %s HAS CHANGED !!!\n"
+            "tern: %s has begun anew with a first device, or somebody who has the switch is in between and reads "
+            "along. Compare safety numbers with %s: `tern verify %s`\n",
+            isatty(STDERR_FILENO) ? "\r\033[K\a" : "", name, name, name, name);
+}
+
+/* In a write transaction. -ENOENT: there is none to accept. */
+static int accept_key(struct state *state, uint64_t account) {
+    struct identity own = {0};
+    int error = state_identity(state, &own);
+    sodium_memzero(own.secret, sizeof(own.secret));
+    return error ? error : answers_accept(state, &own, account, client_utc_ms() / 1000);
+}
+
+int verify_accept(struct client *client, uint64_t account) {
+    struct state *state = client_state(client);
+    int error = state_begin(state);
+    if (error)
+        return error;
+    accept_key(state, account);
+    return state_commit(state);
+}
+
+/* --- what is known -------------------------------------------------------------------------------------- */
+
+static int is_told(void *context, struct state *state) {
+    const struct verifying *verifying = context;
+    struct ask ask = {.kind = ASK_LIST, .account = verifying->contact.account};
+    int error = state_request_get(state, &ask);
+    return error == -ENOENT || (!error && ask.is_answered) ? 1 : error;
+}
+
+/* The newest that the switch has; where it is not there, what is known. */
+static int ask_list(struct verifying *verifying) {
+    struct client *client = verifying->client;
+    int64_t timeout_ms = verifying->options->timeout_ms;
+    if (!home_begin(client))
+        return EXIT_FAILED;
+    answers_ask_list(client_state(client), verifying->contact.account);
+    int error = state_commit(client_state(client));
+    if (!error)
+        error = client_run(client, timeout_ms < 0 ? HOME_ASK_MS : timeout_ms, is_told, verifying);
+    if (error == -ETIMEDOUT)
+        fprintf(stderr, "tern: the switch was not there: this is what was known before\n");
+    return error < 0 && error != -ETIMEDOUT ? home_failed(client, error) : EXIT_DONE;
+}
+
+static int look(struct verifying *verifying) {
+    struct state *state = client_state(verifying->client);
+    uint64_t account = verifying->contact.account;
+    int error = state_look(state);
+    if (error)
+        return home_failed(verifying->client, error);
+    error = state_identity(state, &verifying->own);
+    sodium_memzero(verifying->own.secret, sizeof(verifying->own.secret));
+    contacts_get(state, verifying->own.account, &verifying->self);
+    contacts_get(state, account, &verifying->contact);
+    verifying->contact.account = account;
+    error = error ? error : state->error;
+    state_end(state);
+    return error ? home_failed(verifying->client, error) : EXIT_DONE;
+}
+
+/* --- showing -------------------------------------------------------------------------------------------- */
+
+static void print_plain(const struct verifying *verifying, const char *digits) {
+    if (isatty(STDOUT_FILENO))
+        qr_print(stdout, digits);
+    for (unsigned i = 0; i < SAFETY_DIGITS / GROUP_DIGITS; i++)
+        printf("%.*s%c", GROUP_DIGITS, digits + (size_t)i * GROUP_DIGITS,
+               i % GROUPS_IN_LINE == GROUPS_IN_LINE - 1 ? '\n' : ' ');
+    printf("%s\n", verifying->contact.is_verified
+                       ? "verified"
+                       : "not verified: where the other side sees the same number, say so with --yes");
+}
+
+static void print_json(const struct verifying *verifying, const char *digits) {
+    cJSON *object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "name", verifying->name);
+    cJSON_AddNumberToObject(object, "account", (double)verifying->contact.account);
+    cJSON_AddStringToObject(object, "safety_number", digits);
+    cJSON_AddBoolToObject(object, "verified", verifying->contact.is_verified);
+    cJSON_AddBoolToObject(object, "changed", verifying->contact.has_other);
+    char *text = cJSON_PrintUnformatted(object);
+    printf("%s\n", text ? text : "{}");
+    cJSON_free(text);
+    cJSON_Delete(object);
+}
+
+/* --- the command ---------------------------------------------------------------------------------------- */
+
+/* A person has compared the numbers. */
+static int mark(struct verifying *verifying) {
+    struct state *state = client_state(verifying->client);
+    if (!home_begin(verifying->client))
+        return EXIT_FAILED;
+    if (verifying->contact.has_other)
+        accept_key(state, verifying->contact.account);
+    contacts_set_verified(state, verifying->contact.account, true);
+    int error = state_commit(state);
+    return error ? home_failed(verifying->client, error) : look(verifying);
+}
+
+/* Of one's own account, or one that nothing is known of, there is no number. */
+static int check_known(const struct verifying *verifying) {
+    const struct contact *contact = &verifying->contact;
+    if (contact->account == verifying->own.account)
+        fprintf(stderr, "tern: %s is this account: compare with another one\n", verifying->name);
+    else if (!contact->has_key && !contact->has_other)
+        fprintf(stderr, "tern: %s has no account key yet: no device that encrypts\n", verifying->name);
+    else if (!verifying->self.has_key)
+        fprintf(stderr, "tern: this account has no account key yet\n");
+    else
+        return EXIT_DONE;
+    return EXIT_FAILED;
+}
+
+static int verify(struct verifying *verifying) {
+    const struct options *options = verifying->options;
+    char digits[SAFETY_DIGITS + 1];
+    int status =
+        home_find(verifying->client, verifying->name, options->timeout_ms, &verifying->contact.account);
+    if (status == EXIT_DONE)
+        status = ask_list(verifying);
+    if (status == EXIT_DONE)
+        status = look(verifying);
+    if (status == EXIT_DONE)
+        status = check_known(verifying);
+    if (status == EXIT_DONE && verifying->contact.has_other)
+        verify_tell_changed(verifying->name);
+    if (status == EXIT_DONE && options->yes)
+        status = mark(verifying);
+    if (status != EXIT_DONE)
+        return status;
+    const struct contact *contact = &verifying->contact;
+    safety_number(verifying->own.account, verifying->self.account_key, contact->account,
+                  contact->has_other ? contact->other.account_key : contact->account_key, digits);
+    if (options->json)
+        print_json(verifying, digits);
+    else
+        print_plain(verifying, digits);
+    return contact->has_other ? EXIT_FAILED : EXIT_DONE;
+}
+
+int verify_run(const struct options *options) {
+    struct verifying *verifying = calloc(1, sizeof(*verifying));
+    if (!verifying)
+        return EXIT_FAILED;
+    verifying->options = options;
+    verifying->name = options->words[0];
+    int status = home_open(options, false, &verifying->client);
+    if (status == EXIT_DONE)
+        status = home_close(verifying->client, verify(verifying));
+    free(verifying);
+    return status;
+}
