@@ -56,6 +56,8 @@
     N(account_messages_per_s, 0, 0, 1000000000, R,                                                           \
       "as session_messages_per_s, of all devices of an account")                                             \
     N(account_bytes_per_s, 0, 0, 1099511627776, R, "as session_bytes_per_s, of all devices of an account")   \
+    N(socket_bytes, 131072, 8192, 1073741824, R,                                                             \
+      "bytes that a socket takes in before the switch has read them; more waits at the peer")                \
     N(unticked_max, 1024, 1, 1000000, R,                                                                     \
       "messages of a session without a sent tick before its socket is not read")                             \
     N(unticked_bytes_max, 16777216, 65536, 1099511627776, R,                                                 \

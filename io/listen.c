@@ -102,17 +102,20 @@ static int check_port_free(const char *text) {
     return 0;
 }
 
-/* A peer that is gone acknowledges nothing, and the kernel would go on for a quarter of an hour with what was
- * sent to it, long after the connection is closed here: it gives up when the switch does. */
-static void give_up_after(int fd, uint64_t idle_s) {
-    unsigned int ms = (unsigned int)(idle_s * 1000);
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms)); /* inherited, too */
+/* What is accepted inherits: when the kernel gives a peer up that acknowledges nothing, a quarter of an hour
+ * else, long after the connection is closed here; and how much of a socket that is not read it keeps, which
+ * it would let grow to tcp_rmem's most else (it reckons with twice what it is told). */
+static void set_inherited(int fd, const struct config *config) {
+    unsigned int give_up_ms = (unsigned int)(config->idle_s * 1000);
+    int bytes = (int)config->socket_bytes;
+    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &give_up_ms, sizeof(give_up_ms));
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 }
 
 void loop_listeners_reload(struct loop_group *group, const struct config *config) {
     for (uint32_t i = 0; i < group->count; i++) {
         for (uint32_t j = 0; j < group->loops[i].listener_count; j++)
-            give_up_after(group->loops[i].listeners[j].fd, config->idle_s);
+            set_inherited(group->loops[i].listeners[j].fd, config);
     }
 }
 

@@ -218,6 +218,29 @@ def the_slow_are_timed_out(world):
 
 
 @test
+def a_socket_that_is_not_read_takes_in_no_more_than_its_limit(world):
+    """The kernel would keep up to tcp_rmem's most of it, for each such session."""
+    if not wire.THERE:
+        skip("python3-cryptography is not there")
+    switch = world.switch(socket_bytes=32768, session_frames_per_s=1, address_exempt="none")
+    session = wire.Session(wire.Device(switch.account("flood")), link=True)
+    connection = session.wire.socket
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 32768)
+    connection.setblocking(False)
+    pings = session.wire.seal(wire.ping_frame(1) * 1000)
+    sent, full = 0, 0
+    while full < 5:  # what is on its way arrives
+        try:
+            sent += connection.send(pings)
+        except BlockingIOError:
+            full += 1
+            time.sleep(0.2)
+        check(sent < 1 << 20, "%d bytes were taken of a session that is not read", sent)
+    check(switch.stat("slowed_session_frames") > 0, "the session was not slowed")
+    session.close()
+
+
+@test
 def unknown_and_wrong_devices_are_turned_away(world):
     switch, pair = needed(world)
     victim = wire.Device(switch.account("victim"))
