@@ -55,6 +55,30 @@ def a_device_moves_to_another_home(world):
 
 
 @test
+def what_was_sealed_for_the_older_copy_is_told_and_later_ones_open(world):
+    switch = world.switch()
+    alice, bob = world.linked(switch, "alice", "bob")
+    file, good = world.file("alice.tern"), passphrase(world, "good", "open sesame")
+    alice.run("send", "bob", "hello", *WAIT)
+    bob.run("send", "alice", "hello to you", *WAIT)
+    alice.listen(1)
+    bob.listen(1)
+    alice.run("export", file, "--new-passphrase-file", good)
+    moved = world.client("moved")
+    moved.run("import", file, "--passphrase-file", good)
+    bob.run("send", "alice", "sealed for the older copy", *WAIT)
+    listening = moved.start("listen", "--json")
+    until(lambda: "could not be opened" in listening.err(), 20, lambda: "the notice: %s" % listening.err())
+
+    def is_opened():
+        bob.start("send", "alice", "for the new one", *WAIT).wait()
+        return b"for the new one" in listening.out()
+
+    until(is_opened, 20, lambda: "a message to open: %s" % listening.err(), every_s=0.5)
+    listening.stop()
+
+
+@test
 def what_was_not_sent_yet_is_not_sent_twice(world):
     switch = world.switch()
     alice, bob = world.linked(switch, "alice", "bob")

@@ -8,7 +8,7 @@
 #include "tools/client/holder.h"
 #include "tools/client/relock.h"
 #include "tools/client/remake.h"
-#include "tools/client/state_outbox.h"
+#include "tools/client/sealing.h"
 
 #define VERSION 1
 #define FLAG_LOCKED 1
@@ -44,7 +44,7 @@ struct carrier {
 /* Not carried: what belongs to this machine or to the channels of this epoch. */
 static bool stays_here(enum key_kind kind) {
     return kind == KEY_LOCK || kind == KEY_FILE || kind == KEY_CHANNELS || kind == KEY_SEALED ||
-           kind == KEY_HEALING;
+           kind == KEY_HEALING || kind == KEY_PAIRING;
 }
 
 static struct carrier *carrier_create(int file) {
@@ -301,7 +301,27 @@ static int fail_outbox(struct state *state, uint64_t *ret_failed) {
     return 0;
 }
 
-static int begin_epoch(struct state *state) {
+/* Others still seal for the channels that were left behind: each hears of a new one. The own other devices
+ * get copies, and so new channels, too. */
+static int greet(struct state *state, uint64_t own_account) {
+    struct key key = key_of(KEY_CONTACT);
+    struct outgoing nothing = {0};
+    struct disk_view at, value;
+    uint64_t number;
+    while (state_seek(state, &key, 1, &at, &value) == 0) {
+        if (at.bytes != 1 + sizeof(uint64_t))
+            return state_damaged(state);
+        nothing.to = bytes_get64_be(at.at + 1);
+        key.used = 0;
+        key_add(&key, at.at, at.bytes);
+        key_add(&key, "", 1); /* comes right behind it */
+        if (nothing.to != own_account && sealing_add(state, &nothing, INNER_NOTHING, &number) != 0)
+            break;
+    }
+    return state->error;
+}
+
+static int begin_epoch(struct state *state, uint64_t *ret_account) {
     struct identity identity;
     int error = state_identity(state, &identity);
     if (error)
@@ -310,6 +330,7 @@ static int begin_epoch(struct state *state) {
     while (identity.epoch == before || identity.epoch == 0)
         randombytes_buf(&identity.epoch, sizeof(identity.epoch));
     error = state_set_identity(state, &identity);
+    *ret_account = identity.account;
     sodium_memzero(&identity, sizeof(identity));
     return error;
 }
@@ -318,6 +339,7 @@ static int make(struct carrier *carrier, const char *home, const char *passphras
                 struct carried *ret_carried) {
     struct carried carried = {.is_locked = bytes_get16(carrier->header + HEADER_FLAGS) & FLAG_LOCKED};
     struct remake remake;
+    uint64_t account = 0;
     int error = remake_begin(&remake, home);
     if (error)
         return error;
@@ -326,9 +348,11 @@ static int make(struct carrier *carrier, const char *home, const char *passphras
     if (!error)
         error = take_records(carrier, &remake);
     if (!error)
-        error = begin_epoch(remake.state);
+        error = begin_epoch(remake.state, &account);
     if (!error)
         error = fail_outbox(remake.state, &carried.failed);
+    if (!error)
+        error = greet(remake.state, account);
     if (error) {
         remake_abort(&remake);
         return error;

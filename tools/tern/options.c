@@ -133,8 +133,8 @@ static const struct argp_option no_options[] = {{0}};
 
 const struct command options_commands[] = {
     {"link", "URI", 1, 1, "make the home folder a device of an account",
-     "URI is what `ternctl account add NAME` prints. Its code works once; where linking was interrupted, "
-     "the same URI goes on with it. Put it in quotes.",
+     "URI is what `ternctl account add NAME` prints, or `tern device add` for a further device. Its code "
+     "works once; where linking was interrupted, the same URI goes on with it. Put it in quotes.",
      link_options, link_run},
     {"send", "NAME TEXT | NAME - | NAME --file PATH", 2, 2,
      "send a message, each line of standard input, or a file",
