@@ -27,11 +27,12 @@ struct verifying {
 /* --- keys that have changed ----------------------------------------------------------------------------- */
 
 void verify_tell_changed(const char *name) {
-    fprintf(stderr,
-            "%stern: !!! THE ACCOUNT KEY OF %s HAS CHANGED !!!\n"
-            "tern: %s has begun anew with a first device, or somebody who has the switch is in between and reads "
-            "along. Compare safety numbers with %s: `tern verify %s`\n",
-            isatty(STDERR_FILENO) ? "\r\033[K\a" : "", name, name, name, name);
+    fprintf(
+        stderr,
+        "%stern: !!! THE ACCOUNT KEY OF %s HAS CHANGED !!!\n"
+        "tern: %s has begun anew with a first device, or somebody who has the switch is in between and reads "
+        "along. Compare safety numbers with %s: `tern verify %s`\n",
+        isatty(STDERR_FILENO) ? "\r\033[K\a" : "", name, name, name, name);
 }
 
 /* In a write transaction. -ENOENT: there is none to accept. */
