@@ -29,7 +29,7 @@ int publishing_take_stock(struct publishing *publishing, struct state *state, st
     publishing->is_stocked = true;
     publishing->is_stale = stock.status == 0;
     if (stock.status)
-        publishing->again_s = now_s + PUBLISHING_AGAIN_S;
+        publishing->again_s = now_s + PUBLISHING_RETRY_S;
     if (state_counter(state, DONE_LETTER) != stock.signed_id)
         state_set_counter(state, DONE_LETTER, stock.signed_id);
     return state->error;

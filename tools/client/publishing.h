@@ -15,7 +15,9 @@
 #include "tools/client/e2e/devicelist.h"
 #include "tools/client/state_keys.h"
 
-#define PUBLISHING_AGAIN_S 3600 /* then pre-keys are looked at again, and what was refused is tried again */
+#define PUBLISHING_AGAIN_S 3600 /* then pre-keys are looked at again */
+#define PUBLISHING_RETRY_S                                                                                   \
+    60 /* then keys that were refused are put again: nobody can write to their device */
 
 struct publishing {
     bool is_stocked; /* KEYS_STOCK came in this session */
