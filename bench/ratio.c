@@ -58,7 +58,7 @@ static double closed_loop_limit(const struct options *options, const struct figu
  * a part of the closed loop's limit shows. */
 static int find_saturation(const struct options *asked, const struct pins *pins, double *ret_messages_per_s) {
     struct options options = *asked;
-    struct side own, floor;
+    struct side own = {0}, floor = {0};
     options.rate = *ret_messages_per_s / PROBE_PART;
     int status = side_measure(&server_tern, &options, pins, &own);
     if (!status)

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/must.h"
 #include "io/bufring.h"
 #include "io/ring.h"
 
@@ -59,7 +60,9 @@ static uint32_t gcd(uint32_t a, uint32_t b) {
 
 /* The first end of the pair that is at this place of the worker's row. */
 static struct end *first_at(const struct worker *worker, uint32_t place) {
-    return &worker->ends[2 * (uint32_t)((uint64_t)place * worker->stride % (worker->end_count / 2))];
+    uint32_t pairs = worker->end_count / 2;
+    must(pairs > 0);
+    return &worker->ends[2 * (uint32_t)((uint64_t)place * worker->stride % pairs)];
 }
 
 void worker_take_turns(struct worker *worker, uint32_t index, uint32_t workers) {

@@ -9,6 +9,7 @@ from harness import check, check_equal, main, skip, test, until
 
 try:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
     from liar import Liar
 except ImportError:
@@ -148,7 +149,7 @@ def with_another_device(data):
 def signed_anew(data):
     """And signed, by an account key of the switch's own."""
     key = Ed25519PrivateKey.generate()
-    body = data[:LIST_KEY] + key.public_key().public_bytes_raw() + data[LIST_COUNT:LIST_SIGNATURE]
+    body = data[:LIST_KEY] + key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw) + data[LIST_COUNT:LIST_SIGNATURE]
     return body + key.sign(LIST_DOMAIN + body)
 
 

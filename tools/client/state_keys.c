@@ -286,7 +286,7 @@ static void write_keys(const struct identity_keys *identity, const struct prekey
 int state_keys_offer(struct state *state, const struct frame_keys_stock *stock, uint64_t now_s,
                      struct state_keys_offer *ret_offer) {
     struct identity_keys identity;
-    struct prekey prekey;
+    struct prekey prekey = {0};
     int error = state_keys_identity(state, &identity);
     if (error)
         return error;
