@@ -21,7 +21,7 @@
 /* name, noun, verb, arguments (as in a usage line), help. A command of one word has an empty verb. */
 #define ADMIN_COMMANDS(X)                                                                                    \
     X(ACCOUNT_ADD, "account", "add", "NAME", "create an account and print the link URI of its first device") \
-    X(ACCOUNT_CODE, "account", "code", "NAME", "print a link URI for a further device")                      \
+    X(ACCOUNT_CODE, "account", "code", "NAME", "print a link URI for an account that no device is left of")  \
     X(ACCOUNT_LIST, "account", "list", "", "list the accounts")                                              \
     X(ACCOUNT_SHOW, "account", "show", "NAME", "show an account with its devices")                           \
     X(ACCOUNT_SUSPEND, "account", "suspend", "NAME", "close the account's sessions and refuse new ones")     \
