@@ -17,7 +17,7 @@ except ImportError:
 
 WAIT = ("--timeout", "30")
 SHORT = ("--timeout", "3")
-BOB = 2
+BOB, CAROL = 2, 3
 
 
 def people(world, *names):
@@ -213,6 +213,69 @@ def a_list_by_another_account_key_is_shown_before_anything_goes_out(world):
         "the account key is another than before",
         "tern: bob: the account key is another than before",
     )
+
+
+def account_frame(one, account, name):
+    """The answer ACCOUNT in place of this one."""
+    return wire.frame(wire.ACCOUNT, one[4:8] + struct.pack("<QHBB", account, 0, len(name), 0) + name)
+
+
+def refused_frame(one, reason):
+    """This message of a device is refused for good."""
+    return wire.frame(wire.REFUSED, struct.pack("<HH", reason, 0) + one[8:24] + struct.pack("<I", 0))
+
+
+@test
+def a_name_that_is_given_to_another_account_is_told_and_gets_nothing(world):
+    liar, (alice, bob, carol) = people(world, "alice", "bob", "carol")
+    alice.run("send", "bob", "to bob", "--wait", "sent", *WAIT)
+    alice.run("verify", "bob", "--yes", *WAIT)
+
+    def answer(session, one):
+        """To alice, bob is no more."""
+        if one[2] != wire.MESSAGE or session.account == BOB or struct.unpack_from("<Q", one, 8)[0] != BOB:
+            return None
+        return [refused_frame(one, 1)]
+
+    def lie(session, one):
+        """And his name is carol's account's, who works with the switch."""
+        if one[2] != wire.ACCOUNT or session.account == BOB:
+            return None
+        return [account_frame(one, CAROL, b"bob")]
+
+    liar.answer, liar.lie = answer, lie
+    alice.run("send", "bob", "is he gone?", *WAIT, code=4)
+    held = alice.run("send", "bob", "for bob alone", "--strict", *SHORT, code=3)
+    check("THE ACCOUNT KEY OF bob HAS CHANGED" in held.err(), "the command says: %s", held.err())
+    err, _ = notices(alice)
+    check("tern: bob: the name bob was another account's before" in err, "alice hears: %s", err)
+    known = json.loads(alice.run("verify", "bob", "--json", *WAIT, code=1).out())
+    check_equal((known["changed"], known["verified"]), (True, False), "what alice knows")
+    check_equal(notices(carol)[1], b"", "at carol")
+    check_equal(texts(bob, 1), ["to bob"], "at bob")
+
+
+@test
+def a_known_account_that_is_given_another_name_is_told_and_gets_nothing(world):
+    liar, (alice, bob) = people(world, "alice", "bob")
+    alice.run("send", "bob", "to bob", "--wait", "sent", *WAIT)
+    alice.run("verify", "bob", "--yes", *WAIT)
+
+    def lie(session, one):
+        """Dave is bob's account, which alice has compared numbers with."""
+        if one[2] != wire.ACCOUNT or session.account == BOB:
+            return None
+        return [account_frame(one, BOB, b"dave")]
+
+    liar.lie = lie
+    held = alice.run("send", "dave", "for dave alone", "--strict", *SHORT, code=3)
+    check("THE ACCOUNT KEY OF dave HAS CHANGED" in held.err(), "the command says: %s", held.err())
+    known = json.loads(alice.run("verify", "dave", "--json", *WAIT, code=1).out())
+    check_equal((known["changed"], known["verified"]), (True, False), "what alice knows of dave")
+    err, _ = notices(alice)
+    check("the switch calls this account dave now, and bob before" in err, "alice hears: %s", err)
+    check_equal(texts(bob, 1), ["to bob"], "at bob")
+    check_equal(notices(bob)[1], b"", "at bob")
 
 
 @test

@@ -91,4 +91,68 @@ def strict_sends_nothing_to_a_key_that_changed(world):
     check_equal(texts, ["for whom?", "for whom?", "to bob, as he is"], "what bob got")
 
 
+def given_anew(world, switch, name, home):
+    """The account is removed, and another one made with its name."""
+    switch.ctl("account", "remove", name)
+    client = world.client(home)
+    client.run("link", switch.account(name))
+    return client
+
+
+@test
+def a_name_that_is_another_account_s_is_told_before_anything_goes(world):
+    switch = world.switch()
+    alice, bob = world.linked(switch, "alice", "bob")
+    alice.run("send", "bob", "to the first bob", *WAIT)
+    bob.listen(1)
+    before = number(alice, "bob", 0, "--yes")
+    another = given_anew(world, switch, "bob", "another-bob")
+    says(alice.run("send", "bob", "is he there?", *WAIT, code=4), "no such account")
+    said = alice.run("send", "bob", "to the other bob", *WAIT)
+    says(said, LOUD)
+    check_equal([one["text"] for one in another.listen(1)], ["to the other bob"], "what bob got")
+    after = number(alice, "bob")
+    check(after["account"] != before["account"], "the account is another: %r", after)
+    check_equal((after["verified"], after["changed"]), (False, False), "it is believed, not verified")
+    check_equal(after["safety_number"], number(another, "alice")["safety_number"], "the number, both sides")
+    check(LOUD not in alice.run("send", "bob", "once more", *WAIT).err(), "it is told once")
+    says(alice.run("listen", "--seconds", "1"), "the name bob was another account's before")
+
+
+@test
+def strict_sends_nothing_to_another_account_of_a_known_name(world):
+    switch = world.switch()
+    alice, bob = world.linked(switch, "alice", "bob")
+    alice.run("send", "bob", "to the first bob", *WAIT)
+    bob.listen(1)
+    number(alice, "bob", 0, "--yes")
+    another = given_anew(world, switch, "bob", "another-bob")
+    says(alice.run("send", "bob", "is he there?", "--strict", *WAIT, code=4), "no such account")
+    held = alice.run("send", "bob", "for whom?", "--strict", "--timeout", "4", code=3)
+    says(held, LOUD)
+    check_equal(another.run("listen", "--json", "--seconds", "1").out(), b"", "what the new account got")
+    seen = number(alice, "bob", 1)
+    check_equal((seen["verified"], seen["changed"]), (False, True), "what is known")
+    check_equal(seen["safety_number"], number(another, "alice")["safety_number"], "the number, both sides")
+    seen = number(alice, "bob", 0, "--yes")
+    check_equal((seen["verified"], seen["changed"]), (True, False), "accepted by a person")
+    alice.run("send", "bob", "to bob, whoever he is", "--strict", *WAIT)
+    check_equal([one["text"] for one in another.listen(2)], ["for whom?", "to bob, whoever he is"], "what bob got")
+
+
+@test
+def what_another_account_of_a_known_name_sends_waits(world):
+    switch = world.switch()
+    alice, bob = world.linked(switch, "alice", "bob")
+    alice.run("send", "bob", "to the first bob", *WAIT)
+    bob.listen(1)
+    another = given_anew(world, switch, "bob", "another-bob")
+    another.run("send", "alice", "it is me, bob", "--wait", "sent", *WAIT)
+    heard = alice.run("listen", "--json", "--seconds", "3")
+    says(heard, "tern: bob: the name bob was another account's before")
+    check_equal(heard.out(), b"", "shown before anybody looked")
+    number(alice, "bob", 0, "--yes")
+    check_equal([one["text"] for one in alice.listen(1)], ["it is me, bob"], "what waited")
+
+
 main()

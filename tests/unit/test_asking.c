@@ -219,3 +219,62 @@ Test(asking, a_list_that_no_record_takes_is_refused, .init = begin, .fini = end)
     cr_assert_eq(state_request_put(rig.state, &ask), -EMSGSIZE);
     state_end(rig.state);
 }
+
+/* --- names ---------------------------------------------------------------------------------------------- */
+
+/* Asks whose this name is, and says this. */
+static struct ask answer_name(const char *name, struct frame_lookup found) {
+    struct ask ask = {.kind = ASK_ACCOUNT};
+    struct frame_lookup lookup;
+    strcpy(ask.name, name);
+    put(ask);
+    cr_assert_eq(client_rig_turn(&rig), 0);
+    struct frame frame = client_rig_expect(&rig, FRAME_LOOKUP);
+    cr_assert_eq(frame_read_lookup(&frame, &lookup), 0);
+    cr_assert_eq(lookup.name_bytes, strlen(name));
+    found.request = lookup.request;
+    say(frame_write_lookup(out, FRAME_ACCOUNT, &found));
+    return look(ask);
+}
+
+static struct frame_lookup named(uint64_t account, const char *name) {
+    return (struct frame_lookup){.account = account, .name = name, .name_bytes = (uint8_t)strlen(name)};
+}
+
+Test(asking, an_answer_about_another_name_is_none, .init = begin, .fini = end) {
+    uint64_t account;
+    const char *names[] = {"another", "some\033[2Jbody", "Somebody", "", "somebody"};
+    client_rig_connect(&rig);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        bool is_own = i == 4; /* the own account, which has a name */
+        struct ask ask = answer_name("somebody", named(is_own ? RIG_ACCOUNT : RIG_OTHER, names[i]));
+        cr_assert(ask.is_answered, "%zu", i);
+        cr_assert_eq(ask.status, REFUSAL_NO_ACCOUNT, "%zu", i);
+        cr_assert_eq(state_find_account(rig.state, names[i], &account), -ENOENT, "%zu", i);
+        state_end(rig.state);
+    }
+}
+
+Test(asking, a_name_that_means_another_account_than_before_is_doubted, .init = begin, .fini = end) {
+    struct ask ask = {.kind = ASK_BLOCK, .account = RIG_OTHER, .on = true};
+    struct frame_block block = {.account = RIG_OTHER, .on = true, .status = REFUSAL_NO_ACCOUNT};
+    struct contact contact;
+    cr_assert_eq(state_begin(rig.state), 0);
+    state_learn_name(rig.state, RIG_OTHER, "somebody", 8);
+    contacts_pin(rig.state, RIG_OTHER, (const uint8_t[IDENTITY_KEY_BYTES]){5});
+    state_request_put(rig.state, &ask);
+    cr_assert_eq(state_commit(rig.state), 0);
+    client_rig_connect(&rig);
+    client_rig_expect(&rig, FRAME_BLOCK);
+    say(frame_write_block(out, FRAME_BLOCKED, &block)); /* who blocks hears that the account is gone */
+    struct frame_lookup found = named(RIG_OTHER + 1, "somebody");
+    ask = (struct ask){.kind = ASK_ACCOUNT, .name = "somebody"};
+    put(ask);
+    cr_assert_eq(client_rig_turn(&rig), 0);
+    struct frame frame = client_rig_expect(&rig, FRAME_LOOKUP);
+    found.request = bytes_get32(frame.bytes + 4);
+    say(frame_write_lookup(out, FRAME_ACCOUNT, &found));
+    ask.account = RIG_OTHER + 1;
+    contact = known(ask);
+    cr_assert(contact.is_doubted && !contact.has_key);
+}

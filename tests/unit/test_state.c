@@ -97,6 +97,28 @@ Test(state, a_transaction_that_met_an_error_keeps_nothing, .init = begin, .fini 
     state_end(rig.state);
 }
 
+Test(state, whose_a_forgotten_name_was_is_known, .init = begin, .fini = end) {
+    uint64_t account = 0;
+    cr_assert_eq(state_begin(rig.state), 0);
+    cr_assert_eq(state_find_holder(rig.state, "five", &account), -ENOENT);
+    state_learn_name(rig.state, 5, "five", 4);
+    cr_assert_eq(state_find_holder(rig.state, "five", &account), 0);
+    cr_assert_eq(account, 5);
+    cr_assert_eq(state_forget_account(rig.state, 5), 0);
+    cr_assert_eq(state_forget_account(rig.state, 5), 0);
+    cr_assert_eq(state_find_account(rig.state, "five", &account), -ENOENT);
+    account = 0;
+    cr_assert_eq(state_find_holder(rig.state, "five", &account), 0);
+    cr_assert_eq(account, 5);
+    state_learn_name(rig.state, 6, "five", 4);
+    cr_assert_eq(state_find_holder(rig.state, "five", &account), 0);
+    cr_assert_eq(account, 6);
+    cr_assert_eq(state_forget_account(rig.state, 6), 0);
+    cr_assert_eq(state_find_holder(rig.state, "five", &account), 0);
+    cr_assert_eq(account, 6);
+    cr_assert_eq(state_commit(rig.state), 0);
+}
+
 Test(state, a_state_of_a_newer_version_is_refused, .init = begin, .fini = end) {
     struct key key = key_of(KEY_VERSION);
     uint8_t version[4];

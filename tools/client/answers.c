@@ -305,12 +305,16 @@ int answers_targets(struct state *state, const struct identity *own, uint64_t ac
 int answers_accept(struct state *state, const struct identity *own, uint64_t account, uint64_t now_s) {
     struct contact contact;
     int error = contacts_get(state, account, &contact);
+    bool is_other = contact.has_other;
     if (!error)
         error = contact_accept(&contact);
     if (error)
         return error;
-    contact.news = CONTACT_NEWER;
+    if (is_other)
+        contact.news = CONTACT_NEWER;
     error = contacts_put(state, &contact);
+    if (!error && !is_other) /* its key is the same, and so are the channels: the list opens what waits */
+        return answers_ask_list(state, account);
     if (!error)
         error = state_channels_delete_account(state, account);
     return error ? error : follow(state, own, account, CONTACT_NEWER, now_s);

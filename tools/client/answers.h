@@ -29,8 +29,9 @@ int answers_keys(struct state *state, const struct identity *own, uint16_t asked
 int answers_targets(struct state *state, const struct identity *own, uint64_t account,
                     const uint16_t *missing, uint32_t missing_count, const uint16_t *gone,
                     uint32_t gone_count);
-/* A person accepts the account's other key: it is believed from now on, not verified; channels and sealed
- * messages of the old one are dropped, what waits is opened. -ENOENT: there is none to accept. */
+/* A person accepts the account as it is now. Its other key is believed from now on, where it has one, and not
+ * verified; channels and sealed messages of the old one are dropped. What waits is opened. -ENOENT: nothing
+ * has changed (contact_is_changed). */
 int answers_accept(struct state *state, const struct identity *own, uint64_t account, uint64_t now_s);
 
 #endif

@@ -5,6 +5,7 @@
 #include "core/must.h"
 #include "core/reason.h"
 #include "tools/client/answers.h"
+#include "tools/client/naming.h"
 
 void asking_restart(struct asking *asking) {
     for (size_t i = 0; i < ASKING_MAX; i++)
@@ -151,22 +152,35 @@ static const struct ask *answered(struct asking *asking, uint32_t request) {
     return NULL;
 }
 
+/* Whether that is the account, or the name, that was asked for. The own account has one name alone. */
+static bool is_found(const struct ask *ask, const struct identity *own, const struct frame_lookup *found,
+                     const char *name) {
+    if (found->status || strlen(name) != found->name_bytes || !uri_name_is_valid(name))
+        return false;
+    if (ask->kind == ASK_ACCOUNT ? strcmp(ask->name, name) != 0 : ask->account != found->account)
+        return false;
+    return found->account != own->account || strcmp(own->name, name) == 0;
+}
+
 /* The name is known from now on; only a question that found nothing keeps its answer. */
-static int take_account(struct asking *asking, struct state *state, const struct frame *frame) {
+static int take_account(struct asking *asking, struct state *state, const struct identity *own,
+                        const struct frame *frame) {
     struct frame_lookup found;
+    char name[FRAME_NAME_BYTES_MAX + 1] = "";
     if (frame_read_lookup(frame, &found) < 0)
         return -EPROTO;
     const struct ask *asked = answered(asking, found.request);
     if (!asked || (asked->kind != ASK_ACCOUNT && asked->kind != ASK_NAME))
         return 0;
     struct ask ask = *asked;
-    if (found.status == 0) {
-        state_learn_name(state, found.account, found.name, found.name_bytes);
+    memcpy(name, found.name, found.name_bytes);
+    if (is_found(&ask, own, &found, name)) {
+        naming_take(state, own, found.account, name);
         state_request_delete(state, &ask);
         return state->error;
     }
     ask.is_answered = true;
-    ask.status = found.status;
+    ask.status = found.status ? found.status : REFUSAL_NO_ACCOUNT;
     state_request_put(state, &ask);
     return state->error;
 }
@@ -279,7 +293,7 @@ int asking_take(struct asking *asking, struct state *state, const struct identit
                 const struct frame *frame, uint64_t now_s) {
     switch (frame->type) {
     case FRAME_ACCOUNT:
-        return take_account(asking, state, frame);
+        return take_account(asking, state, own, frame);
     case FRAME_BLOCKED:
         return take_blocked(asking, state, frame);
     case FRAME_KEYS:

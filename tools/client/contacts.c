@@ -14,6 +14,8 @@ _Static_assert(CONTACT_BYTES_MAX <= STATE_VALUE_BYTES_MAX, "room for what is sto
 
 enum { HAS_KEY = 1, IS_VERIFIED = 2, HAS_LIST = 4, HAS_OTHER = 8, IS_AWAITED = 16 };
 #define ANSWERED_SHIFT 5 /* behind them */
+#define NEWS_MASK 15     /* of the byte with the news ... */
+#define IS_DOUBTED 16    /* ... which has room for this */
 
 /* --- the stored contact --------------------------------------------------------------------------------- */
 
@@ -43,7 +45,7 @@ int contacts_put(struct state *state, const struct contact *contact) {
     key_add64(&key, contact->account);
     bytes_put16(at, STORED_VERSION);
     at[2] = flags_of(contact);
-    at[3] = contact->news;
+    at[3] = (uint8_t)(contact->news | (contact->is_doubted ? IS_DOUBTED : 0));
     bytes_put16(at + 4, contact->refused);
     bytes_put16(at + 6, contact->strange);
     bytes_put64(at + 8, contact->answered_s);
@@ -129,7 +131,8 @@ static bool read_contact(struct disk_view view, struct contact *contact) {
     contact->has_other = at[2] & HAS_OTHER;
     contact->is_awaited = at[2] & IS_AWAITED;
     contact->answered = at[2] >> ANSWERED_SHIFT;
-    contact->news = at[3];
+    contact->news = at[3] & NEWS_MASK;
+    contact->is_doubted = at[3] & IS_DOUBTED;
     contact->refused = bytes_get16(at + 4);
     contact->strange = bytes_get16(at + 6);
     contact->answered_s = bytes_get64(at + 8);
@@ -292,9 +295,12 @@ enum contact_news contact_take(struct contact *contact, const uint8_t *list, siz
 
 int contact_accept(struct contact *contact) {
     struct devicelist list = contact->other;
-    if (!contact->has_other)
+    if (!contact_is_changed(contact))
         return -ENOENT;
-    contact->has_list = contact->has_other = contact->is_verified = false;
+    contact->is_doubted = contact->is_verified = false;
+    if (!contact->has_other)
+        return 0;
+    contact->has_list = contact->has_other = false;
     contact->former_count = contact->gone_count = 0;
     contact->strange = contact->bad = contact->named = 0;
     use_list(contact, &list);

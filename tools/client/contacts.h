@@ -2,8 +2,9 @@
  * theirs, which devices that key has signed for, and which of these the switch takes messages for.
  *
  * The account key is the one that was seen first, until a person accepts another one: nothing is sealed for,
- * and nothing opened from devices of a list that another key signed. Lists only become newer. The switch can
- * say that a device is gone, because it can withhold messages anyway; it can't say that there is one more.
+ * and nothing opened from devices of a list that another key signed. So it is where a name that people know
+ * comes to mean another account (naming.h). Lists only become newer. The switch can say that a device is
+ * gone, because it can withhold messages anyway; it can't say that there is one more.
  *
  * A device that is off the list sent what it sent before that: its identity is remembered, so that what was
  * under way still opens.
@@ -53,6 +54,7 @@ struct contact {
     bool is_verified;    /* a person has compared the safety number */
     bool has_list;
     bool has_other;   /* another account key than the one believed has signed a list */
+    bool is_doubted;  /* its name was another account's, or it had another name: whose it is is not known */
     bool is_awaited;  /* a message waits for an answer about this account ... */
     uint8_t answered; /* ... and there it is, not older than the message that fails for it: contact_answer */
     uint8_t account_key[IDENTITY_KEY_BYTES];
@@ -84,8 +86,12 @@ int contacts_set_verified(struct state *state, uint64_t account, bool verified);
 /* Judges a list that the switch hands out, and takes it where it is good: in the contact alone, not in the
  * state. count 0: the switch says that there is none. */
 enum contact_news contact_take(struct contact *contact, const uint8_t *list, size_t count);
-/* The account key of `other` is believed from now on, and not verified. What else follows from that does
- * answers_accept. -ENOENT: there is none to accept. */
+/* A person has to look before anything goes: another account key, or the account of another. */
+static inline bool contact_is_changed(const struct contact *contact) {
+    return contact->has_other || contact->is_doubted;
+}
+/* The account is believed to be the one that is meant, with the account key of `other` where there is one,
+ * and not verified. What else follows from that does answers_accept. -ENOENT: nothing has changed. */
 int contact_accept(struct contact *contact);
 /* The switch takes messages for this device or does not. True where that changed anything. */
 bool contact_set_gone(struct contact *contact, uint16_t device, bool gone);

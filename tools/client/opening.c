@@ -236,11 +236,10 @@ static int open_message(struct opening *opening, bool is_final, enum opened *ret
     error = channel_message_read(&opening->sealed, message->payload, message->payload_bytes);
     if (error || is_self) {
         trouble = error == -EPROTO ? TROUBLE_VERSION : TROUBLE_MALFORMED;
+    } else if (contact.is_doubted || (!identity && !is_final)) {
+        *ret_opened = WAITS;
+        return 0;
     } else if (!identity) {
-        if (!is_final) {
-            *ret_opened = WAITS;
-            return 0;
-        }
         trouble = TROUBLE_STRANGE;
     } else {
         memcpy(opening->identity, identity, sizeof(opening->identity));

@@ -3,8 +3,9 @@
  * with its mark, the channel it moved on, and the one-time pre-key it used up, whose secret is deleted.
  *
  * Where the sending device is not known to be the account's, the message waits, and those of that device
- * behind it, until the list has been asked for. What does not open is counted by reason, leaves a line for
- * people in the inbox, and has a new channel begun, so that what comes next opens.
+ * behind it, until the list has been asked for; where the account is doubted, until a person accepts it. What
+ * does not open is counted by reason, leaves a line for people in the inbox, and has a new channel begun, so
+ * that what comes next opens.
  *
  * Threads: one.  Memory: nothing is kept; texts are wiped. All in a write transaction. */
 #ifndef TERN_TOOLS_CLIENT_OPENING_H

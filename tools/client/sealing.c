@@ -218,7 +218,7 @@ static int check_contact(struct sealing *sealing, struct contact *contact) {
     else if (!contact->has_list)
         reason = HOLD_BAD_LIST;
     if (!reason)
-        return 0;
+        return contact->is_doubted ? hold(sealing, HOLD_KEY_CHANGED) : 0;
     return may_ask(sealing, contact) ? ask_list(sealing, contact) : hold(sealing, reason);
 }
 

@@ -20,7 +20,7 @@
 
 /* Why messages are held, beside enum refusal: state_outbox_held says either. */
 enum sealing_hold {
-    HOLD_KEY_CHANGED = 256, /* the account key is another: a person has to look */
+    HOLD_KEY_CHANGED = 256, /* contact_is_changed: a person has to look */
     HOLD_STRANGE,           /* the switch names a device that is not on the signed list */
     HOLD_BAD_LIST,          /* the switch hands out no list that can be believed */
     HOLD_BAD_KEYS,          /* the switch hands out keys that are not the device's, or none */

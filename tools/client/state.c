@@ -275,24 +275,23 @@ static struct key account_key(uint64_t account) {
     return key;
 }
 
-static struct key name_key(const char *name, size_t bytes) {
-    struct key key = key_of(KEY_NAME);
+/* kind: KEY_NAME, or KEY_FORMER. */
+static struct key name_key(enum key_kind kind, const char *name, size_t bytes) {
+    struct key key = key_of(kind);
     key_add(&key, name, bytes);
     return key;
 }
 
-int state_learn_name(struct state *state, uint64_t account, const char *name, size_t bytes) {
-    if (bytes > FRAME_NAME_BYTES_MAX)
-        return -EINVAL;
-    struct key by_account = account_key(account), by_name = name_key(name, bytes);
+static int bind_name(struct state *state, enum key_kind kind, const char *name, size_t bytes,
+                     uint64_t account) {
+    struct key key = name_key(kind, name, bytes);
     uint8_t value[sizeof(account)];
     bytes_put64(value, account);
-    int error = state_put(state, &by_account, name, bytes);
-    return error ? error : state_put(state, &by_name, value, sizeof(value));
+    return state_put(state, &key, value, sizeof(value));
 }
 
-int state_find_account(struct state *state, const char *name, uint64_t *ret_account) {
-    struct key key = name_key(name, strnlen(name, FRAME_NAME_BYTES_MAX + 1));
+static int find_bound(struct state *state, enum key_kind kind, const char *name, uint64_t *ret_account) {
+    struct key key = name_key(kind, name, strnlen(name, FRAME_NAME_BYTES_MAX + 1));
     struct disk_view value;
     int error = state_get(state, &key, &value);
     if (error)
@@ -303,13 +302,33 @@ int state_find_account(struct state *state, const char *name, uint64_t *ret_acco
     return 0;
 }
 
+int state_learn_name(struct state *state, uint64_t account, const char *name, size_t bytes) {
+    if (bytes > FRAME_NAME_BYTES_MAX)
+        return -EINVAL;
+    struct key by_account = account_key(account), former = name_key(KEY_FORMER, name, bytes);
+    state_put(state, &by_account, name, bytes);
+    state_delete(state, &former);
+    bind_name(state, KEY_NAME, name, bytes, account);
+    return state->error;
+}
+
+int state_find_account(struct state *state, const char *name, uint64_t *ret_account) {
+    return find_bound(state, KEY_NAME, name, ret_account);
+}
+
+int state_find_holder(struct state *state, const char *name, uint64_t *ret_account) {
+    int error = find_bound(state, KEY_NAME, name, ret_account);
+    return error == -ENOENT ? find_bound(state, KEY_FORMER, name, ret_account) : error;
+}
+
 int state_forget_account(struct state *state, uint64_t account) {
     char name[FRAME_NAME_BYTES_MAX + 1];
     uint64_t known;
     if (state_find_name(state, account, name) != 0 || state_find_account(state, name, &known) != 0 ||
         known != account)
         return state->error;
-    struct key key = name_key(name, strlen(name));
+    struct key key = name_key(KEY_NAME, name, strlen(name));
+    bind_name(state, KEY_FORMER, name, strlen(name), account);
     return state_delete(state, &key);
 }
 

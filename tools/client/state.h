@@ -94,12 +94,14 @@ struct identity {
 int state_identity(struct state *state, struct identity *ret_identity); /* -ENOENT: never linked */
 int state_set_identity(struct state *state, const struct identity *identity);
 
-/* --- names learnt; once its account was removed, a name may be given to another ------------------------- */
+/* --- names learnt; once its account was removed, a name may be another's: naming.h ---------------------- */
 
 int state_learn_name(struct state *state, uint64_t account, const char *name, size_t bytes);
 int state_find_account(struct state *state, const char *name, uint64_t *ret_account); /* -ENOENT */
 /* The account is no more: whose the name is has to be asked again. What it sent still shows its name. */
 int state_forget_account(struct state *state, uint64_t account);
+/* The account that has the name, or had it before it was forgotten. -ENOENT: the name was never learnt. */
+int state_find_holder(struct state *state, const char *name, uint64_t *ret_account);
 int state_find_name(struct state *state, uint64_t account,
                     char ret_name[FRAME_NAME_BYTES_MAX + 1]); /* -ENOENT */
 

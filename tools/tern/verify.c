@@ -30,8 +30,8 @@ void verify_tell_changed(const char *name) {
     fprintf(
         stderr,
         "%stern: !!! THE ACCOUNT KEY OF %s HAS CHANGED !!!\n"
-        "tern: %s has begun anew with a first device, or somebody who has the switch is in between and reads "
-        "along. Compare safety numbers with %s: `tern verify %s`\n",
+        "tern: %s has begun anew, with a first device or another account of that name, or somebody who has "
+        "the switch is in between and reads along. Compare safety numbers with %s: `tern verify %s`\n",
         isatty(STDERR_FILENO) ? "\r\033[K\a" : "", name, name, name, name);
 }
 
@@ -94,13 +94,18 @@ static int look(struct verifying *verifying) {
 
 /* --- showing -------------------------------------------------------------------------------------------- */
 
+/* The number that was compared is that of the account as it was. */
+static bool is_verified(const struct verifying *verifying) {
+    return verifying->contact.is_verified && !contact_is_changed(&verifying->contact);
+}
+
 static void print_plain(const struct verifying *verifying, const char *digits) {
     if (isatty(STDOUT_FILENO))
         qr_print(stdout, digits);
     for (unsigned i = 0; i < SAFETY_DIGITS / GROUP_DIGITS; i++)
         printf("%.*s%c", GROUP_DIGITS, digits + (size_t)i * GROUP_DIGITS,
                i % GROUPS_IN_LINE == GROUPS_IN_LINE - 1 ? '\n' : ' ');
-    printf("%s\n", verifying->contact.is_verified
+    printf("%s\n", is_verified(verifying)
                        ? "verified"
                        : "not verified: where the other side sees the same number, say so with --yes");
 }
@@ -110,8 +115,8 @@ static void print_json(const struct verifying *verifying, const char *digits) {
     cJSON_AddStringToObject(object, "name", verifying->name);
     cJSON_AddNumberToObject(object, "account", (double)verifying->contact.account);
     cJSON_AddStringToObject(object, "safety_number", digits);
-    cJSON_AddBoolToObject(object, "verified", verifying->contact.is_verified);
-    cJSON_AddBoolToObject(object, "changed", verifying->contact.has_other);
+    cJSON_AddBoolToObject(object, "verified", is_verified(verifying));
+    cJSON_AddBoolToObject(object, "changed", contact_is_changed(&verifying->contact));
     char *text = cJSON_PrintUnformatted(object);
     printf("%s\n", text ? text : "{}");
     cJSON_free(text);
@@ -125,7 +130,7 @@ static int mark(struct verifying *verifying) {
     struct state *state = client_state(verifying->client);
     if (!home_begin(verifying->client))
         return EXIT_FAILED;
-    if (verifying->contact.has_other)
+    if (contact_is_changed(&verifying->contact))
         accept_key(state, verifying->contact.account);
     contacts_set_verified(state, verifying->contact.account, true);
     int error = state_commit(state);
@@ -157,7 +162,7 @@ static int verify(struct verifying *verifying) {
         status = look(verifying);
     if (status == EXIT_DONE)
         status = check_known(verifying);
-    if (status == EXIT_DONE && verifying->contact.has_other)
+    if (status == EXIT_DONE && contact_is_changed(&verifying->contact))
         verify_tell_changed(verifying->name);
     if (status == EXIT_DONE && options->yes)
         status = mark(verifying);
@@ -170,7 +175,7 @@ static int verify(struct verifying *verifying) {
         print_json(verifying, digits);
     else
         print_plain(verifying, digits);
-    return contact->has_other ? EXIT_FAILED : EXIT_DONE;
+    return contact_is_changed(contact) ? EXIT_FAILED : EXIT_DONE;
 }
 
 int verify_run(const struct options *options) {
