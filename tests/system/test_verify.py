@@ -18,9 +18,9 @@ def number(client, name, code=0, *options):
     return json.loads(client.run("verify", name, "--json", *options, code=code).out())
 
 
-def begun_anew(world, switch, name, home):
+def begun_anew(world, switch, name, home, device=1):
     """The account's only device is gone; a new one makes a new account key."""
-    switch.ctl("device", "revoke", name, "1")
+    switch.ctl("device", "revoke", name, device)
     client = world.client(home)
     client.run("link", switch.ctl("account", "code", name)["accounts"][0]["uri"])
     return client
@@ -91,6 +91,37 @@ def strict_sends_nothing_to_a_key_that_changed(world):
     check_equal(texts, ["for whom?", "for whom?", "to bob, as he is"], "what bob got")
 
 
+@test
+def what_strict_holds_goes_with_no_other_command(world):
+    switch = world.switch()
+    alice, bob = world.linked(switch, "alice", "bob")
+    alice.run("send", "bob", "to the first key", *WAIT)
+    bob.listen(1)
+    again = begun_anew(world, switch, "bob", "bob-again")
+    switch.stop()
+    with open(world.file("line", b"strict\n"), "rb") as file:
+        alice.run("chat", "bob", "--strict", stdin=file, code=3)  # and nobody hears of the key yet
+    switch.restart()
+    for what in (("plain",), ("--file", world.file("f", b"in it"))):
+        held = alice.run("send", "bob", *what, "--timeout", "3", code=3)
+        says(held, LOUD)
+        says(held, "nothing goes to bob until `tern verify bob --yes`")
+    with open(world.file("line", b"chatted\n"), "rb") as file:
+        held = alice.run("chat", "bob", stdin=file, code=3)
+    says(held, "THE ACCOUNT KEY HAS CHANGED")
+    says(held, "nothing goes until `tern verify bob --yes`")
+    alice.run("listen", "--seconds", "1")
+    check_equal(again.run("listen", "--json", "--seconds", "1").out(), b"", "what the new key got")
+    number(alice, "bob", 0, "--yes")
+    alice.run("send", "bob", "last", *WAIT)
+    got = [line.get("text", line.get("file")) for line in again.listen(5)]
+    check_equal(got, ["strict", "plain", "f", "chatted", "last"], "what bob got")
+    third = begun_anew(world, switch, "bob", "bob-a-third-time", 2)
+    with open(world.file("line", b"chatted\n"), "rb") as file:
+        says(alice.run("chat", "bob", stdin=file), "THE ACCOUNT KEY HAS CHANGED")
+    check_equal([one["text"] for one in third.listen(1)], ["chatted"], "without anything strict that waits")
+
+
 def given_anew(world, switch, name, home):
     """The account is removed, and another one made with its name."""
     switch.ctl("account", "remove", name)
@@ -128,8 +159,10 @@ def strict_sends_nothing_to_another_account_of_a_known_name(world):
     number(alice, "bob", 0, "--yes")
     another = given_anew(world, switch, "bob", "another-bob")
     says(alice.run("send", "bob", "is he there?", "--strict", *WAIT, code=4), "no such account")
-    held = alice.run("send", "bob", "for whom?", "--strict", "--timeout", "4", code=3)
+    held = alice.run("send", "bob", "--file", world.file("f", b"for whom?"), "--strict", "--timeout", "3", code=3)
     says(held, LOUD)
+    held = alice.run("send", "bob", "plain", "--timeout", "3", code=3)
+    says(held, "nothing goes to bob until `tern verify bob --yes`")
     check_equal(another.run("listen", "--json", "--seconds", "1").out(), b"", "what the new account got")
     seen = number(alice, "bob", 1)
     check_equal((seen["verified"], seen["changed"]), (False, True), "what is known")
@@ -137,7 +170,8 @@ def strict_sends_nothing_to_another_account_of_a_known_name(world):
     seen = number(alice, "bob", 0, "--yes")
     check_equal((seen["verified"], seen["changed"]), (True, False), "accepted by a person")
     alice.run("send", "bob", "to bob, whoever he is", "--strict", *WAIT)
-    check_equal([one["text"] for one in another.listen(2)], ["for whom?", "to bob, whoever he is"], "what bob got")
+    got = [line.get("text", line.get("file")) for line in another.listen(3)]
+    check_equal(got, ["f", "plain", "to bob, whoever he is"], "what bob got")
 
 
 @test

@@ -38,7 +38,7 @@ static void verify(uint64_t account) {
 
 static int accept_account(uint64_t account) {
     cr_assert_eq(state_begin(alice->state), 0);
-    int error = answers_accept(alice->state, &alice->own, account, rig.now_s);
+    int error = answers_accept(alice->state, &alice->own, account, false, rig.now_s);
     cr_assert_eq(state_commit(alice->state), 0);
     return error;
 }

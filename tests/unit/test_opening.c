@@ -412,7 +412,7 @@ Test(opening, another_account_key_holds_and_waits_until_a_person_accepts_it, .in
     struct contact contact = sealed_contact(alice, BOB);
     cr_assert(contact.has_other && contact.is_verified);
     cr_assert_eq(state_begin(alice->state), 0);
-    cr_assert_eq(answers_accept(alice->state, &alice->own, BOB, rig.now_s), 0);
+    cr_assert_eq(answers_accept(alice->state, &alice->own, BOB, false, rig.now_s), 0);
     cr_assert_eq(state_commit(alice->state), 0);
     sealed_settle(&rig);
     contact = sealed_contact(alice, BOB);
@@ -420,8 +420,45 @@ Test(opening, another_account_key_holds_and_waits_until_a_person_accepts_it, .in
     cr_assert(is_shown(alice, "|it is me|"));
     cr_assert_str_eq(sealed_shown(bob, 0), "is it you?|");
     cr_assert_eq(state_begin(alice->state), 0);
-    cr_assert_eq(answers_accept(alice->state, &alice->own, BOB, rig.now_s), -ENOENT);
+    cr_assert_eq(answers_accept(alice->state, &alice->own, BOB, false, rig.now_s), -ENOENT);
     state_end(alice->state);
+}
+
+static int accept_bob(bool is_compared) {
+    cr_assert_eq(state_begin(alice->state), 0);
+    int error = answers_accept(alice->state, &alice->own, BOB, is_compared, rig.now_s);
+    cr_assert_eq(state_commit(alice->state), 0);
+    return error;
+}
+
+Test(opening, what_was_sent_with_strict_goes_when_a_person_has_compared_and_not_before,
+     .init = begin_acquainted, .fini = end) {
+    struct outgoing message = {
+        .to = BOB, .is_strict = true, .payload = (const uint8_t *)"s", .payload_bytes = 1};
+    uint64_t number;
+    begin_anew();
+    say(alice, BOB, "before");
+    cr_assert_eq(state_begin(alice->state), 0);
+    cr_assert_eq(sealing_add(alice->state, &message, INNER_TEXT, &number), 0);
+    cr_assert_eq(state_commit(alice->state), 0);
+    say(alice, BOB, "behind");
+    sealed_settle(&rig);
+    cr_assert_eq(rig.reason, HOLD_KEY_CHANGED);
+    sealed_restart(alice);
+    cr_assert_eq(accept_bob(false), -EACCES);
+    cr_assert(sealed_contact(alice, BOB).has_other);
+    sealed_settle(&rig);
+    cr_assert_eq(sealed_left(alice), 3);
+    cr_assert_eq(accept_bob(true), 0);
+    sealed_settle(&rig);
+    cr_assert_str_eq(sealed_shown(bob, 0), "before|s|behind|");
+    begin_anew();
+    say(alice, BOB, "again");
+    sealed_settle(&rig);
+    cr_assert_eq(sealed_left(alice), 1);
+    cr_assert_eq(accept_bob(false), 0, "nothing strict waits");
+    sealed_settle(&rig);
+    cr_assert_str_eq(sealed_shown(bob, 0), "again|");
 }
 
 Test(opening, another_account_key_that_is_taken_back_is_forgotten, .init = begin_acquainted, .fini = end) {

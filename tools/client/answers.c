@@ -10,6 +10,7 @@
 #include "tools/client/sealing.h"
 #include "tools/client/state_channels.h"
 #include "tools/client/state_keys.h"
+#include "tools/client/state_outbox.h"
 #include "tools/client/state_request.h"
 
 #define SENTENCE_BYTES 256
@@ -302,12 +303,15 @@ int answers_targets(struct state *state, const struct identity *own, uint64_t ac
     return error ? error : answers_ask_list(state, account);
 }
 
-int answers_accept(struct state *state, const struct identity *own, uint64_t account, uint64_t now_s) {
+int answers_accept(struct state *state, const struct identity *own, uint64_t account, bool is_compared,
+                   uint64_t now_s) {
     struct contact contact;
     int error = contacts_get(state, account, &contact);
     bool is_other = contact.has_other;
     if (!error)
         error = contact_accept(&contact);
+    if (!error && !is_compared && state_outbox_is_strict(state, account))
+        error = -EACCES;
     if (error)
         return error;
     if (is_other)

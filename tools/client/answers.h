@@ -30,8 +30,10 @@ int answers_targets(struct state *state, const struct identity *own, uint64_t ac
                     const uint16_t *missing, uint32_t missing_count, const uint16_t *gone,
                     uint32_t gone_count);
 /* A person accepts the account as it is now. Its other key is believed from now on, where it has one, and not
- * verified; channels and sealed messages of the old one are dropped. What waits is opened. -ENOENT: nothing
- * has changed (contact_is_changed). */
-int answers_accept(struct state *state, const struct identity *own, uint64_t account, uint64_t now_s);
+ * verified; channels and sealed messages of the old one are dropped. What waits is opened. is_compared: a
+ * person has compared safety numbers, else it was only told. -ENOENT: nothing has changed
+ * (contact_is_changed); -EACCES: a message to it waits that wants them compared (is_strict). */
+int answers_accept(struct state *state, const struct identity *own, uint64_t account, bool is_compared,
+                   uint64_t now_s);
 
 #endif

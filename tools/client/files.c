@@ -57,6 +57,7 @@ static int put_chunk(struct cutting *cutting, uint64_t offset, size_t count, uin
     struct outgoing message = {
         .to = source->to,
         .utc_ms = source->utc_ms,
+        .is_strict = source->is_strict,
         .payload = content,
         .payload_bytes =
             (uint32_t)(FILES_HEADER_BYTES + name_bytes + count + (is_last ? FILES_HASH_BYTES : 0)),

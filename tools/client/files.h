@@ -30,6 +30,7 @@ struct files_source {
     uint64_t utc_ms;
     const char *name; /* without its folder */
     uint64_t size;
+    bool is_strict; /* as in struct outgoing */
     /* Hands over the next `count` bytes of the file. 0, or negative errno. */
     int (*read)(void *context, uint8_t *bytes, size_t count);
     void *context;

@@ -9,6 +9,7 @@
 #define BYTES_LETTER 'b'
 #define OUTGOING_BYTES 16 /* of a record before its payload */
 #define HISTORY_BYTES 24
+#define FLAG_STRICT 1
 
 /* --- messages ------------------------------------------------------------------------------------------- */
 
@@ -90,7 +91,7 @@ int state_outbox_add(struct state *state, const struct outgoing *message, uint64
     bytes_put64(state->value, message->utc_ms);
     bytes_put32(state->value + 8, message->ttl_s);
     bytes_put16(state->value + 12, message->content_type);
-    bytes_put16(state->value + 14, 0);
+    bytes_put16(state->value + 14, message->is_strict ? FLAG_STRICT : 0);
     if (message->payload_bytes)
         memcpy(state->value + OUTGOING_BYTES, message->payload, message->payload_bytes);
     set_last_number(state, message->to, number);
@@ -122,6 +123,7 @@ int state_outbox_next(struct state *state, uint64_t to, uint64_t from, struct ou
         .utc_ms = bytes_get64(value.at),
         .ttl_s = bytes_get32(value.at + 8),
         .content_type = bytes_get16(value.at + 12),
+        .is_strict = bytes_get16(value.at + 14) & FLAG_STRICT,
         .payload = value.at + OUTGOING_BYTES,
         .payload_bytes = (uint32_t)(value.bytes - OUTGOING_BYTES),
     };
@@ -138,6 +140,18 @@ int state_outbox_next_account(struct state *state, uint64_t from, uint64_t *ret_
         return state_damaged(state);
     *ret_to = bytes_get64_be(at.at + 1);
     return 0;
+}
+
+bool state_outbox_is_strict(struct state *state, uint64_t to) {
+    struct outgoing message = {.number = 0};
+    uint64_t mark = state_mark(state);
+    bool is_strict = false;
+    while (!is_strict && message.number < UINT64_MAX &&
+           state_outbox_next(state, to, message.number + 1, &message) == 0) {
+        is_strict = message.is_strict;
+        state_release(state, mark);
+    }
+    return is_strict;
 }
 
 uint64_t state_outbox_count(struct state *state) {

@@ -22,6 +22,7 @@ struct outgoing {
     uint64_t utc_ms; /* when it was put into the outbox */
     uint32_t ttl_s;
     uint16_t content_type;
+    bool is_strict; /* as long as it waits, only a person accepts that the account has changed (answers.h) */
     const uint8_t *payload;
     uint32_t payload_bytes;
 };
@@ -35,6 +36,7 @@ int state_outbox_note(struct state *state, const struct outgoing *message, const
  * -ENOENT. */
 int state_outbox_next(struct state *state, uint64_t to, uint64_t from, struct outgoing *ret_message);
 int state_outbox_next_account(struct state *state, uint64_t from, uint64_t *ret_to);
+bool state_outbox_is_strict(struct state *state, uint64_t to); /* any message that waits is */
 uint64_t state_outbox_count(struct state *state);
 uint64_t state_outbox_bytes(struct state *state); /* of the payloads */
 

@@ -59,7 +59,8 @@ static int put(struct state *state, const struct files_source *source, struct at
     return error;
 }
 
-int attach(struct client *client, uint64_t to, const char *path, struct attached *ret_attached) {
+int attach(struct client *client, uint64_t to, const char *path, bool is_strict,
+           struct attached *ret_attached) {
     struct stat status = {0};
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
@@ -74,6 +75,7 @@ int attach(struct client *client, uint64_t to, const char *path, struct attached
         .utc_ms = client_utc_ms(),
         .name = name,
         .size = (uint64_t)status.st_size,
+        .is_strict = is_strict,
         .read = read_file,
         .context = &file,
     };

@@ -12,7 +12,9 @@ struct attached {
     char name[FILES_NAME_BYTES_MAX + 1];
 };
 
-/* EXIT_DONE, or another status after a sentence: then nothing of it is in the outbox. */
-int attach(struct client *client, uint64_t to, const char *path, struct attached *ret_attached);
+/* is_strict: as in struct outgoing. EXIT_DONE, or another status after a sentence: then nothing of it is in
+ * the outbox. */
+int attach(struct client *client, uint64_t to, const char *path, bool is_strict,
+           struct attached *ret_attached);
 
 #endif

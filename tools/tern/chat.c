@@ -27,8 +27,9 @@ struct chat {
     struct editor editor;
     struct screen screen;
     bool has_screen;
-    bool strict, is_change_told;
-    bool is_ended; /* standard input is, or the user leaves */
+    bool strict;
+    bool is_change_told; /* and the note says it until the change is accepted */
+    bool is_ended;       /* standard input is, or the user leaves */
     uint64_t version;
     char note[256];
 };
@@ -108,26 +109,36 @@ static void note_away(void *context, const char *sentence) {
 }
 
 static void note_back(struct chat *chat) {
-    if (!*chat->note || !client_is_connected(chat->client))
+    if (!*chat->note || chat->is_change_told || !client_is_connected(chat->client))
         return;
     *chat->note = 0;
     if (chat->has_screen)
         show(chat);
 }
 
-/* What was typed is held because the other's account key has changed: it is told first, and then goes. */
+/* What was typed is held because the other's account key has changed: it is told first, and then goes, unless
+ * --strict was said, now or before. */
 static int note_held(struct chat *chat) {
+    char sentence[sizeof(chat->note)];
     struct state *state = client_state(chat->client);
     int error = state_look(state);
     if (error)
         return error;
     bool is_changed = state_outbox_held(state, chat->conversation.account) == HOLD_KEY_CHANGED;
+    bool was_told = chat->is_change_told;
     state_end(state);
-    if (!is_changed || chat->is_change_told)
+    chat->is_change_told = is_changed;
+    if (!is_changed || was_told)
         return 0;
-    chat->is_change_told = true;
     note(chat, "!!! THE ACCOUNT KEY HAS CHANGED !!! compare safety numbers: `tern verify`");
-    return chat->strict ? 0 : verify_accept(chat->client, chat->conversation.account);
+    error = chat->strict ? -EACCES : verify_accept(chat->client, chat->conversation.account);
+    if (error != -EACCES)
+        return error;
+    snprintf(sentence, sizeof(sentence),
+             "!!! THE ACCOUNT KEY HAS CHANGED !!! --strict: nothing goes until `tern verify %s --yes`",
+             chat->name);
+    note(chat, sentence);
+    return 0;
 }
 
 /* --- typing --------------------------------------------------------------------------------------------- */
@@ -222,6 +233,7 @@ static int prepare(struct chat *chat, uint64_t account) {
     sodium_memzero(identity.secret, sizeof(identity.secret));
     memcpy(chat->own_name, identity.name, sizeof(chat->own_name));
     conversation_init(&chat->conversation, identity.account, account);
+    chat->conversation.is_strict = chat->strict;
     return error;
 }
 

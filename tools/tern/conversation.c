@@ -143,7 +143,12 @@ int conversation_mark(struct conversation *conversation, struct state *state) {
 int conversation_send(struct conversation *conversation, struct state *state, const uint8_t *text,
                       size_t bytes, uint64_t utc_ms) {
     struct outgoing message = {
-        .to = conversation->account, .utc_ms = utc_ms, .payload = text, .payload_bytes = (uint32_t)bytes};
+        .to = conversation->account,
+        .utc_ms = utc_ms,
+        .is_strict = conversation->is_strict,
+        .payload = text,
+        .payload_bytes = (uint32_t)bytes,
+    };
     struct entry entry = {.is_own = true, .utc_ms = utc_ms, .id = {.to = conversation->account}};
     int error = sealing_add(state, &message, INNER_TEXT, &entry.id.number);
     if (!error && !conversation->first_sent)

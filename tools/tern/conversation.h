@@ -31,6 +31,7 @@ struct conversation {
     size_t count;
     uint64_t inbox_seen, history_seen; /* positions */
     uint64_t first_sent;               /* number of the first by conversation_send; 0: none */
+    bool is_strict;                    /* what it sends, as in struct outgoing */
 };
 
 void conversation_init(struct conversation *conversation, uint64_t own_account, uint64_t account);

@@ -60,8 +60,8 @@ static const struct argp_option link_options[] = {
 };
 
 #define STRICT_TEXT                                                                                          \
-    "send nothing where NAME's account key has changed, until `tern verify NAME --yes` (default: say so, "   \
-    "then send)"
+    "send nothing where NAME's account key has changed, until `tern verify NAME --yes`; as long as a "       \
+    "message waits for that, no other command sends it either (default: say so, then send)"
 
 static const struct argp_option send_options[] = {
     {"file", OPTION_FILE, "PATH", 0, "send this file, of at most 64 MiB, in the place of TEXT", 0},

@@ -53,6 +53,7 @@ static int add(struct sending *sending, const uint8_t *text, size_t bytes) {
     struct outgoing message = {
         .to = sending->to,
         .utc_ms = client_utc_ms(),
+        .is_strict = sending->strict,
         .payload = text,
         .payload_bytes = (uint32_t)bytes,
     };
@@ -154,13 +155,22 @@ static void show_progress(struct sending *sending, bool is_last) {
             tick_name(sending->wait), is_last ? "\n" : "");
 }
 
-/* Once, as long as it is the same reason. A changed key is told before anything goes that is sealed for
- * it. */
+/* It is told before anything goes that is sealed for the new key; where --strict was said, now or before,
+ * nothing does. */
+static int show_changed(struct sending *sending) {
+    verify_tell_changed(sending->name);
+    int error = sending->strict ? -EACCES : verify_accept(sending->client, sending->to);
+    if (error != -EACCES)
+        return error;
+    verify_tell_strict(sending->name);
+    return 0;
+}
+
+/* Once, as long as it is the same reason. */
 static int show_held(struct sending *sending) {
     if (sending->held == HOLD_KEY_CHANGED && sending->held != sending->held_told) {
-        verify_tell_changed(sending->name);
         sending->held_told = sending->held;
-        return sending->strict ? 0 : verify_accept(sending->client, sending->to);
+        return show_changed(sending);
     }
     if (sending->held && sending->held != sending->held_told)
         fprintf(stderr, "%stern: messages to %s have to wait: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "",
@@ -286,7 +296,7 @@ static int put_text(struct sending *sending, const char *text) {
 static int put_file(struct sending *sending, const char *path, int64_t timeout_ms) {
     int status = know_devices(sending, timeout_ms);
     if (status == EXIT_DONE)
-        status = attach(sending->client, sending->to, path, &sending->file);
+        status = attach(sending->client, sending->to, path, sending->strict, &sending->file);
     if (status != EXIT_DONE)
         return status;
     sending->first = sending->file.first;

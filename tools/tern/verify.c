@@ -35,12 +35,16 @@ void verify_tell_changed(const char *name) {
         isatty(STDERR_FILENO) ? "\r\033[K\a" : "", name, name, name, name);
 }
 
-/* In a write transaction. -ENOENT: there is none to accept. */
-static int accept_key(struct state *state, uint64_t account) {
+void verify_tell_strict(const char *name) {
+    fprintf(stderr, "tern: --strict: nothing goes to %s until `tern verify %s --yes`\n", name, name);
+}
+
+/* In a write transaction. As answers_accept. */
+static int accept_key(struct state *state, uint64_t account, bool is_compared) {
     struct identity own = {0};
     int error = state_identity(state, &own);
     sodium_memzero(own.secret, sizeof(own.secret));
-    return error ? error : answers_accept(state, &own, account, client_utc_ms() / 1000);
+    return error ? error : answers_accept(state, &own, account, is_compared, client_utc_ms() / 1000);
 }
 
 int verify_accept(struct client *client, uint64_t account) {
@@ -48,8 +52,11 @@ int verify_accept(struct client *client, uint64_t account) {
     int error = state_begin(state);
     if (error)
         return error;
-    accept_key(state, account);
-    return state_commit(state);
+    error = accept_key(state, account, false);
+    if (error != -EACCES)
+        return state_commit(state);
+    state_end(state);
+    return error;
 }
 
 /* --- what is known -------------------------------------------------------------------------------------- */
@@ -131,7 +138,7 @@ static int mark(struct verifying *verifying) {
     if (!home_begin(verifying->client))
         return EXIT_FAILED;
     if (contact_is_changed(&verifying->contact))
-        accept_key(state, verifying->contact.account);
+        accept_key(state, verifying->contact.account, true);
     contacts_set_verified(state, verifying->contact.account, true);
     int error = state_commit(state);
     return error ? home_failed(verifying->client, error) : look(verifying);
