@@ -94,19 +94,19 @@ def a_file_that_was_rotated_or_emptied_is_not_cut(world):
         with open(path, "rb") as file:
             return file.read()
 
-    write("one", "")
-    check_equal(there(), b"one\n\n", "the file")
+    write("one", " ")
+    check_equal(there(), b"one\n \n", "the file")
     killed = bob.start("listen", "--output", path)
     until(lambda: switch.stat("connections") == 1, 10, "bob's connection")
     killed.kill()
     with open(path, "ab") as file:
         file.write(b"torn")
     write("two")
-    check_equal(there(), b"one\n\ntwo\n", "what was appended without being committed is cut off")
+    check_equal(there(), b"one\n \ntwo\n", "what was appended without being committed is cut off")
     with open(path, "ab") as file:
         file.write(b"a note\n")
     write("three")
-    check_equal(there(), b"one\n\ntwo\na note\nthree\n", "what somebody appended to a file that nobody writes")
+    check_equal(there(), b"one\n \ntwo\na note\nthree\n", "what somebody appended to a file that nobody writes")
     os.rename(path, path + ".1")
     with open(path, "wb") as file:
         file.write(b"a longer text of somebody else's\n")
@@ -116,6 +116,15 @@ def a_file_that_was_rotated_or_emptied_is_not_cut(world):
         pass
     write("five")
     check_equal(there(), b"five\n", "a file that was emptied")
+
+
+@test
+def a_message_of_no_text_is_not_sent(world):
+    switch = world.switch()
+    alice, _ = world.linked(switch, "alice", "bob")
+    process = alice.run("send", "bob", "", code=2)
+    check("a message of no text is not sent" in process.err(), "says: %s", process.err())
+    check_equal(json.loads(alice.run("status", "--json", "--offline").out())["sent"], [], "what was sent")
 
 
 @test

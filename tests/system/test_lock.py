@@ -42,6 +42,7 @@ def a_locked_home_works_with_its_passphrase(world):
         client.run("lock", "--new-passphrase-file", good)
         check(not is_in_files(client, TEXT), "the text is in a file of %s", client.name)
     says(alice.run("send", "bob", "without", code=1), "no terminal to ask on")
+    says(alice.run("send", "bob", "without", code=1), "the passphrase of %s is wanted" % alice.home)
     says(alice.run("send", "bob", "wrong", "--passphrase-file", wrong, code=1), "the passphrase is wrong")
     listening = bob.start("listen", "--passphrase-file", good)
     until(lambda: switch.stat("connections") == 1, 20, "bob's connection")

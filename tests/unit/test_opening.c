@@ -424,6 +424,16 @@ Test(opening, another_account_key_holds_and_waits_until_a_person_accepts_it, .in
     state_end(alice->state);
 }
 
+/* The switch names the new one's device first, and then shows who has signed for it. */
+Test(opening, a_device_of_another_account_key_is_not_called_unsigned, .init = begin_acquainted, .fini = end) {
+    begin_anew();
+    say(alice, BOB, "is it you?");
+    sealed_settle(&rig);
+    cr_assert_eq(sealed_contact(alice, BOB).strange, bob->own.device);
+    cr_assert_eq(times_shown(alice, "!the account key is another"), 1);
+    cr_assert_eq(times_shown(alice, "!the switch names device"), 0);
+}
+
 static int accept_bob(bool is_compared) {
     cr_assert_eq(state_begin(alice->state), 0);
     int error = answers_accept(alice->state, &alice->own, BOB, is_compared, rig.now_s);

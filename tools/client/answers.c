@@ -135,7 +135,7 @@ int answers_list(struct state *state, const struct identity *own, const struct f
         tell_news(state, &contact, CONTACT_SAME);
     else
         take_list(state, &contact, list->list, list->list_bytes, &news);
-    if (contact.strange)
+    if (contact.strange && !(contact.has_other && devicelist_find(&contact.other, contact.strange)))
         tell_device(
             state, account, contact.strange,
             "the switch names device %u, which is not on the account's signed list; nothing is sent to it");

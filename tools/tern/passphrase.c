@@ -67,12 +67,12 @@ static int from_terminal(const char *what, bool twice, struct passphrase *ret_pa
     int terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
     if (terminal < 0) {
         fprintf(stderr,
-                "tern: the passphrase %s is wanted, and there is no terminal to ask on: %s FILE has it in "
+                "tern: the passphrase of %s is wanted, and there is no terminal to ask on: %s FILE has it in "
                 "its first line\n",
                 what, twice ? "--new-passphrase-file" : "--passphrase-file");
         return EXIT_FAILED;
     }
-    snprintf(prompt, sizeof(prompt), "%s %.400s", twice ? "New passphrase" : "Passphrase", what);
+    snprintf(prompt, sizeof(prompt), "%s of %.400s", twice ? "New passphrase" : "Passphrase", what);
     int error = type(terminal, prompt, ret_passphrase);
     if (!error && twice) {
         error = type(terminal, "The same again", &again);

@@ -342,6 +342,10 @@ static void print_json(const struct sending *sending) {
 static int send_all(struct sending *sending, const struct options *options) {
     int64_t timeout_ms = options->timeout_ms;
     bool is_stream = !options->file && strcmp(options->words[1], "-") == 0;
+    if (!options->file && !*options->words[1]) {
+        fprintf(stderr, "tern: a message of no text is not sent\n");
+        return EXIT_USAGE;
+    }
     int status = home_find(sending->client, sending->name, timeout_ms, &sending->to);
     if (status == EXIT_DONE)
         status = find_limit(sending);
