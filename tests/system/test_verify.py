@@ -122,6 +122,23 @@ def what_strict_holds_goes_with_no_other_command(world):
     check_equal([one["text"] for one in third.listen(1)], ["chatted"], "without anything strict that waits")
 
 
+@test
+def a_number_that_was_not_shown_is_not_marked(world):
+    switch = world.switch()
+    alice, bob = world.linked(switch, "alice", "bob")
+    shown = number(alice, "bob")
+    again = begun_anew(world, switch, "bob", "bob-again")
+    refused = alice.run("verify", "bob", "--yes", "--json", code=1)
+    says(refused, "the number is another than the one that was shown last")
+    seen = json.loads(refused.out())
+    check(seen["safety_number"] != shown["safety_number"], "the new number is shown: %r", seen)
+    check_equal((seen["verified"], seen["changed"]), (False, True), "what was not compared")
+    seen = number(alice, "bob", 0, "--yes")
+    check_equal((seen["verified"], seen["changed"]), (True, False), "what was shown then")
+    check_equal(seen["safety_number"], number(again, "alice")["safety_number"], "the number, both sides")
+    del bob
+
+
 def given_anew(world, switch, name, home):
     """The account is removed, and another one made with its name."""
     switch.ctl("account", "remove", name)

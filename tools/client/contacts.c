@@ -190,6 +190,29 @@ int contacts_set_verified(struct state *state, uint64_t account, bool verified) 
     return contacts_put(state, &contact);
 }
 
+static struct key shown_key(uint64_t account) {
+    struct key key = key_of(KEY_SHOWN);
+    key_add64(&key, account);
+    return key;
+}
+
+int contacts_set_shown(struct state *state, uint64_t account, const uint8_t account_key[IDENTITY_KEY_BYTES]) {
+    struct key key = shown_key(account);
+    return state_put(state, &key, account_key, IDENTITY_KEY_BYTES);
+}
+
+bool contacts_is_another_shown(struct state *state, uint64_t account,
+                               const uint8_t account_key[IDENTITY_KEY_BYTES]) {
+    struct key key = shown_key(account);
+    struct disk_view value;
+    if (state_get(state, &key, &value) != 0)
+        return false;
+    if (value.bytes == IDENTITY_KEY_BYTES)
+        return !primitive_equal(value.at, account_key, IDENTITY_KEY_BYTES);
+    state_damaged(state);
+    return true;
+}
+
 /* --- lists ---------------------------------------------------------------------------------------------- */
 
 static const struct contact_former *find_former(const struct contact *contact, uint16_t number) {

@@ -81,6 +81,16 @@ int contacts_pin(struct state *state, uint64_t account, const uint8_t account_ke
 int contacts_forget(struct state *state, uint64_t account);
 /* A person has compared the safety number. -ENOENT: no account key is known. */
 int contacts_set_verified(struct state *state, uint64_t account, bool verified);
+/* The key that a safety number is made of: the other one where there is one. */
+static inline const uint8_t *contact_key(const struct contact *contact) {
+    return contact->has_other ? contact->other.account_key : contact->account_key;
+}
+/* A person is shown the number of this account key. Whether another one's was shown last: what is compared is
+ * not what would be accepted then. */
+int contacts_set_shown(struct state *state, uint64_t account, const uint8_t account_key[IDENTITY_KEY_BYTES]);
+bool contacts_is_another_shown(struct state *state, uint64_t account,
+                               const uint8_t account_key[IDENTITY_KEY_BYTES]);
+
 /* --- for answers.c, sealing.c and opening.c ------------------------------------------------------------- */
 
 /* Judges a list that the switch hands out, and takes it where it is good: in the contact alone, not in the

@@ -48,6 +48,7 @@ enum key_kind {
     KEY_SEED = 's',     /* whose -> the secret that an identity or account key is made of */
     KEY_TROUBLE = 't',  /* enum opening_trouble -> how often */
     KEY_UNOPENED = 'u', /* as KEY_DELIVERED: did not open */
+    KEY_SHOWN = 'v',    /* account -> the account key whose safety number a person was shown last */
 };
 
 struct key {

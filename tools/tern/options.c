@@ -166,8 +166,9 @@ const struct command options_commands[] = {
     {"unblock", "NAME", 1, 1, "take messages from NAME again", "", ask_options, read_unblock_run},
     {"verify", "NAME", 1, 1, "the safety number with NAME, to be compared with what NAME sees",
      "60 digits, on a terminal also as a QR code, the same on both sides: where they differ, somebody is in "
-     "between. --yes says that they were compared and are the same. Where the account key of NAME has "
-     "changed, the number is that of the new key, and --yes accepts it.",
+     "between. --yes says that the number shown last was compared and is the same. Where the account key of "
+     "NAME has changed, or NAME is another account than before, the number is the new one's, and --yes "
+     "accepts it.",
      verify_options, verify_run},
     {"device", "add | list | remove N", 1, 2, "the devices of the account: add one, list them, remove one",
      "add shows what to type on the new device, on a terminal as a QR code, too, and waits until that is "

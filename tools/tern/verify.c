@@ -5,6 +5,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "tools/client/answers.h"
@@ -22,6 +23,8 @@ struct verifying {
     const char *name;
     struct identity own; /* without its secret */
     struct contact self, contact;
+    uint8_t key[IDENTITY_KEY_BYTES]; /* the account key whose number is shown */
+    bool is_another;                 /* than the one whose number was shown last */
 };
 
 /* --- keys that have changed ----------------------------------------------------------------------------- */
@@ -132,15 +135,25 @@ static void print_json(const struct verifying *verifying, const char *digits) {
 
 /* --- the command ---------------------------------------------------------------------------------------- */
 
-/* A person has compared the numbers. */
+/* The number that is printed next is the one to compare from now on. --yes: a person has compared it, unless
+ * it is another than the one that was printed last. */
 static int mark(struct verifying *verifying) {
     struct state *state = client_state(verifying->client);
+    struct contact *contact = &verifying->contact;
     if (!home_begin(verifying->client))
         return EXIT_FAILED;
-    if (contact_is_changed(&verifying->contact))
-        accept_key(state, verifying->contact.account, true);
-    contacts_set_verified(state, verifying->contact.account, true);
+    contacts_get(state, contact->account, contact); /* another tern may have heard of another key by now */
+    memcpy(verifying->key, contact_key(contact), sizeof(verifying->key));
+    verifying->is_another = contacts_is_another_shown(state, contact->account, verifying->key);
+    contacts_set_shown(state, contact->account, verifying->key);
+    bool is_compared = verifying->options->yes && !verifying->is_another;
+    if (is_compared && contact_is_changed(contact))
+        accept_key(state, contact->account, true);
+    if (is_compared)
+        contacts_set_verified(state, contact->account, true);
     int error = state_commit(state);
+    if (verifying->options->yes && verifying->is_another && !error)
+        fprintf(stderr, "tern: the number is another than the one that was shown last: compare this one\n");
     return error ? home_failed(verifying->client, error) : look(verifying);
 }
 
@@ -171,18 +184,19 @@ static int verify(struct verifying *verifying) {
         status = check_known(verifying);
     if (status == EXIT_DONE && contact_is_changed(&verifying->contact))
         verify_tell_changed(verifying->name);
-    if (status == EXIT_DONE && options->yes)
+    if (status == EXIT_DONE)
         status = mark(verifying);
     if (status != EXIT_DONE)
         return status;
     const struct contact *contact = &verifying->contact;
-    safety_number(verifying->own.account, verifying->self.account_key, contact->account,
-                  contact->has_other ? contact->other.account_key : contact->account_key, digits);
+    safety_number(verifying->own.account, verifying->self.account_key, contact->account, verifying->key,
+                  digits);
     if (options->json)
         print_json(verifying, digits);
     else
         print_plain(verifying, digits);
-    return contact_is_changed(contact) ? EXIT_FAILED : EXIT_DONE;
+    bool is_refused = options->yes && verifying->is_another;
+    return is_refused || contact_is_changed(contact) ? EXIT_FAILED : EXIT_DONE;
 }
 
 int verify_run(const struct options *options) {
