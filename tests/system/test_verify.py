@@ -202,8 +202,13 @@ def what_another_account_of_a_known_name_sends_waits(world):
     heard = alice.run("listen", "--json", "--seconds", "3")
     says(heard, "tern: bob: the name bob was another account's before")
     check_equal(heard.out(), b"", "shown before anybody looked")
+    waiting = json.loads(alice.run("status", "--json").out())["waiting"]
+    check_equal([(one["name"], one["count"], one["changed"]) for one in waiting], [("bob", 1, True)], "what waits")
+    plain = alice.run("status").out().decode()
+    check("waiting   1 of bob: the account key is another than before" in plain, "status says: %s", plain)
     number(alice, "bob", 0, "--yes")
     check_equal([one["text"] for one in alice.listen(1)], ["it is me, bob"], "what waited")
+    check_equal(json.loads(alice.run("status", "--json").out())["waiting"], [], "what waits still")
 
 
 main()

@@ -108,6 +108,23 @@ static void print_unread(struct state *state) {
     }
 }
 
+/* What came sealed and waits: for the list of its account's devices, or for a person to look at the account.
+ */
+static void print_waiting(struct state *state) {
+    char name[FRAME_NAME_BYTES_MAX + 1];
+    struct contact contact;
+    uint64_t account = 0;
+    while (opening_next_account(state, account, &account) == 0) {
+        contacts_get(state, account, &contact);
+        printf("waiting   %" PRIu64 " of %s: %s\n", opening_waiting(state, account),
+               name_of(state, account, name),
+               contact_is_changed(&contact) ? sealing_hold_help(HOLD_KEY_CHANGED)
+                                            : "the account's device list is not there yet");
+        if (account++ == UINT64_MAX)
+            break;
+    }
+}
+
 /* What comes, and what came and was not taken. */
 static void print_files(struct state *state) {
     struct transfer transfer = {0};
@@ -147,6 +164,7 @@ static void print_plain(struct client *client, const struct identity *identity, 
         printf("locked    with a passphrase\n");
     printf("outbox    %" PRIu64 " without a sent tick\n", state_outbox_count(state));
     print_unread(state);
+    print_waiting(state);
     print_files(state);
     print_troubles(state);
     print_sent(state, last);
@@ -181,6 +199,21 @@ static void add_sent(cJSON *array, struct state *state, const struct outgoing *m
         free(text);
     }
     cJSON_AddItemToArray(array, entry);
+}
+
+static void add_waiting(cJSON *array, struct state *state) {
+    struct contact contact;
+    uint64_t account = 0;
+    while (opening_next_account(state, account, &account) == 0) {
+        cJSON *entry = cJSON_CreateObject();
+        contacts_get(state, account, &contact);
+        add_name(entry, state, account);
+        cJSON_AddNumberToObject(entry, "count", (double)opening_waiting(state, account));
+        cJSON_AddBoolToObject(entry, "changed", contact_is_changed(&contact));
+        cJSON_AddItemToArray(array, entry);
+        if (account++ == UINT64_MAX)
+            break;
+    }
 }
 
 /* How often a message was not taken, by reason. */
@@ -230,6 +263,7 @@ static void print_json(struct client *client, const struct identity *identity, u
         if (account++ == UINT64_MAX)
             break;
     }
+    add_waiting(cJSON_AddArrayToObject(object, "waiting"), state);
     add_files(cJSON_AddArrayToObject(object, "files"), state);
     add_troubles(cJSON_AddObjectToObject(object, "troubles"), state);
     cJSON *sent = cJSON_AddArrayToObject(object, "sent");
