@@ -16,7 +16,8 @@
 #include "bench/own_switch.h"
 #include "bench/pairs.h"
 #include "bench/progress.h"
-#include "bench/torture_codes.h"
+#include "bench/torture_clear.h"
+#include "bench/torture_family.h"
 #include "bench/torture_fleet.h"
 #include "bench/torture_report.h"
 #include "tools/client/client.h"
@@ -91,20 +92,25 @@ static struct uri uri_of(const struct torture *torture, const struct admin_accou
     return uri;
 }
 
-/* The first by the code that came with the account, the others by those that it asks for. */
-static int add_devices(struct torture *torture, uint32_t index, const struct admin_account *account,
-                       uint32_t count) {
-    uint8_t codes[TORTURE_DEVICES_MAX][FRAME_CODE_BYTES];
+/* They are let in before any of them runs. */
+static int add_family(struct torture *torture, uint32_t index, const struct admin_account *account) {
+    struct torture_fleet *fleet = &torture->fleet;
+    uint32_t count = torture->options.devices;
+    struct client *first = NULL;
     char name[FRAME_NAME_BYTES_MAX + 1], home[PATH_MAX];
     snprintf(name, sizeof(name), "torture%u", index + 1);
     struct uri uri = uri_of(torture, account, name);
-    torture_fleet_home(&torture->fleet, torture->fleet.count, home);
-    int error = count > 1 ? torture_codes(home, &uri, count - 1, codes) : 0;
-    for (uint32_t i = 0; !error && i < count; i++) {
-        if (i > 0)
-            memcpy(uri.code, codes[i - 1], sizeof(uri.code));
-        error = torture_fleet_add(&torture->fleet, index, &uri);
+    torture_fleet_home(fleet, fleet->count, home);
+    int error = torture_family_begin(home, &uri, &first);
+    for (uint32_t i = 1; !error && i < count; i++) {
+        progress_show(false, "letting in device %u of %s", i + 1, name);
+        torture_fleet_home(fleet, fleet->count + i, home);
+        error = torture_family_let_in(first, home);
     }
+    if (first)
+        client_close(first);
+    for (uint32_t i = 0; !error && i < count; i++)
+        error = torture_fleet_add(fleet, index, &uri);
     return error;
 }
 
@@ -113,20 +119,20 @@ static int set_up(struct torture *torture, struct admin *admin) {
     struct admin_account accounts[TORTURE_ACCOUNTS_MAX];
     int error = admin_accounts_add(admin, "torture", options->accounts, accounts, &torture->found);
     for (uint32_t i = 0; !error && i < options->accounts; i++)
-        error = add_devices(torture, i, &accounts[i], i % options->devices + 1);
+        error = add_family(torture, i, &accounts[i]);
     torture->account_count = options->accounts;
     torture->first_newcomer = torture->fleet.count;
     return error;
 }
 
-static bool wait_linked(struct torture *torture) {
+static bool wait_reachable(struct torture *torture) {
     for (uint32_t waited_ms = 0; waited_ms < LINK_S * 1000 && !interrupted; waited_ms += POLL_MS) {
-        if (torture_fleet_is_linked(&torture->fleet))
+        if (torture_fleet_is_reachable(&torture->fleet))
             return true;
-        progress_show(false, "linking %u devices", torture->fleet.count);
+        progress_show(false, "starting %u devices", torture->fleet.count);
         wait_ms(POLL_MS);
     }
-    torture_check_wrong(&torture->result.check, "the devices could not link");
+    torture_check_wrong(&torture->result.check, "the devices can not be encrypted for");
     return false;
 }
 
@@ -158,13 +164,14 @@ static void add_newcomer(struct torture *torture) {
         torture->account_count++;
 }
 
-/* Accounts are written to once their devices are linked. */
+/* Accounts are written to once their devices can be encrypted for. */
 static void admit_newcomers(struct torture *torture) {
     struct torture_fleet *fleet = &torture->fleet;
     uint32_t count = atomic_load(&fleet->shared->account_count);
-    while (count < torture->account_count &&
-           atomic_load(
-               &fleet->shared->status[torture->first_newcomer + count - torture->options.accounts].is_linked))
+    while (
+        count < torture->account_count &&
+        atomic_load(
+            &fleet->shared->status[torture->first_newcomer + count - torture->options.accounts].is_reachable))
         atomic_store(&fleet->shared->account_count, ++count);
 }
 
@@ -284,12 +291,13 @@ static int count_left(struct torture *torture, struct admin *admin, uint64_t *re
         error = admin_queue_entries(admin, name, &entries);
         left += entries;
     }
+    left += torture_fleet_waiting(&torture->fleet);
     *ret_left = left;
     return error;
 }
 
-/* Waits until nothing waits for any device. With `verify`, reads every record of the store. What is left is
- * told with `when`. */
+/* Waits until nothing waits for any device, nor at one to be opened. With `verify`, reads every record of the
+ * store. What is left is told with `when`. */
 static void look_into_store(struct torture *torture, bool verify, const char *when) {
     struct torture_result *result = &torture->result;
     struct admin admin;
@@ -351,6 +359,7 @@ static void come_to_rest(struct torture *torture) {
         torture_check_wrong(&result->check, "the switch does not start after a drain");
     else
         look_into_store(torture, true, "of a switch that was drained and started again");
+    torture_clear_search(&result->check, torture->own.folder);
 }
 
 static int run(struct torture *torture) {
@@ -377,7 +386,7 @@ static int run(struct torture *torture) {
     if (error)
         return EXIT_MISSING;
     torture->began_ms = client_now_ms();
-    if (wait_linked(torture)) {
+    if (wait_reachable(torture)) {
         kill_often(torture);
         if (!interrupted)
             come_to_rest(torture);

@@ -1,5 +1,6 @@
 /* bench/torture_check.h: compares, when everything is at rest, what all devices sent with what each device's
- * application was given: 0 lost, 0 doubled, 0 out of order, ticks true and complete.
+ * application was given: every message once at each device that it is for, readable there, in order; the
+ * ticks true and complete.
  *
  * Threads: the main thread; no device runs.  Memory: a time for each message and each device that is to have
  * it, until it returns. */
@@ -15,7 +16,10 @@
     X(lost, "messages that a device should have got and did not")                                            \
     X(doubled, "messages that an application was given twice")                                               \
     X(reordered, "messages that came after a later one of the same sender")                                  \
-    X(forged, "messages that nobody sent, or with another payload")                                          \
+    X(forged, "messages that nobody sent, with another payload, or not encrypted")                           \
+    X(unopened, "messages that did not open")                                                                \
+    X(alarms, "sentences for people, of which an honest switch gives no cause")                              \
+    X(clear, "payloads that lie in the switch's store for all to read")                                      \
     X(unticked, "messages without a sent tick")                                                              \
     X(undelivered, "messages without a delivered tick")                                                      \
     X(unread, "messages without a read tick")                                                                \

@@ -13,15 +13,22 @@
 #include "bench/torture_ledger.h"
 #include "tools/client/client.h"
 #include "tools/client/link.h"
+#include "tools/client/publishing.h"
+#include "tools/client/sealing.h"
 #include "tools/client/state_inbox.h"
-#include "tools/client/state_outbox.h"
 
 #define STEP_MS 20
 #define PAUSE_MS_MAX 60  /* between bursts */
 #define UNTICKED_MAX 300 /* messages in the outbox before it sends no more */
 #define READ_PART 4      /* one step in so many reads everything of one account */
 #define BATCH_ENTRIES 512
-#define HEADER_BYTES 96
+
+/* What this device handed over for one account. */
+struct sent {
+    uint64_t *numbers; /* rising; between them are those of what the library sent of itself */
+    size_t count, room;
+    size_t delivered, read; /* so many of the first have that tick */
+};
 
 struct run {
     struct torture_shared *shared;
@@ -32,9 +39,10 @@ struct run {
     uint64_t own_account;
     uint64_t version;
     uint64_t burst_ms;
-    uint64_t last[TORTURE_ACCOUNTS_MAX];      /* number of the last message to each account */
-    uint64_t delivered[TORTURE_ACCOUNTS_MAX]; /* the first number that is not delivered */
+    struct sent sent[TORTURE_ACCOUNTS_MAX];
     uint8_t *payload;
+    struct ledger_entry batch[BATCH_ENTRIES]; /* of the ledger, on its way there */
+    size_t batch_count;
 };
 
 static volatile sig_atomic_t stopped;
@@ -66,60 +74,117 @@ __attribute__((noreturn, format(printf, 2, 3))) static void give_up(struct run *
     _exit(1);
 }
 
-/* --- payloads ------------------------------------------------------------------------------------------- */
+/* --- the ledger ----------------------------------------------------------------------------------------- */
 
-/* Says whose it is, and goes on with bytes that follow from that: its receiver can tell it from any other. */
-static uint32_t compose(const struct run *run, uint64_t from, uint64_t to, uint64_t number, uint64_t epoch,
-                        uint8_t *out) {
-    uint64_t state = number * UINT64_C(0x9E3779B97F4A7C15) ^ epoch ^ to << 32;
-    int used = snprintf((char *)out, HEADER_BYTES,
-                        "%" PRIu64 " to %" PRIu64 ", number %" PRIu64 ", epoch %016" PRIx64 "\n", from, to,
-                        number, epoch);
-    uint32_t bytes = (uint32_t)used + (uint32_t)(state >> 40) % run->shared->payload_bytes_max;
-    for (uint32_t i = (uint32_t)used; i < bytes; i++) {
-        state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-        out[i] = (uint8_t)(state >> 56);
+static int flush(struct run *run) {
+    int error = run->batch_count ? ledger_write(&run->ledger, run->batch, run->batch_count) : 0;
+    run->batch_count = 0;
+    return error;
+}
+
+/* In a transaction, after ledger_seek. */
+static int note(struct run *run, const struct ledger_entry *entry) {
+    run->batch[run->batch_count++] = *entry;
+    return run->batch_count == BATCH_ENTRIES ? flush(run) : 0;
+}
+
+static int keep(struct run *run, struct state *state) {
+    int error = flush(run);
+    return error ? error : ledger_keep(&run->ledger, state);
+}
+
+static struct sent *sent_to(struct run *run, uint64_t account) {
+    for (uint32_t i = 0; i < TORTURE_ACCOUNTS_MAX; i++) {
+        if (run->shared->accounts[i] == account)
+            return &run->sent[i];
     }
-    return bytes;
+    return NULL;
+}
+
+static int remember(struct run *run, uint64_t to, uint64_t number) {
+    struct sent *sent = sent_to(run, to);
+    if (!sent || (sent->count && number <= sent->numbers[sent->count - 1]))
+        give_up(run, "a message to account %" PRIu64 " was given the number %" PRIu64, to, number);
+    if (sent->count == sent->room) {
+        size_t room = sent->room ? 2 * sent->room : BATCH_ENTRIES;
+        uint64_t *numbers = realloc(sent->numbers, room * sizeof(*numbers));
+        if (!numbers)
+            return -ENOMEM;
+        sent->numbers = numbers;
+        sent->room = room;
+    }
+    sent->numbers[sent->count++] = number;
+    return 0;
 }
 
 /* --- receiving ------------------------------------------------------------------------------------------ */
 
+static struct ledger_entry entry_of(enum ledger_kind kind, const struct message_id *id) {
+    return (struct ledger_entry){
+        .kind = (uint8_t)kind,
+        .from = id->from,
+        .device = id->from_device,
+        .epoch = id->epoch,
+        .to = id->to,
+        .number = id->number,
+        .time_ns = now_ns(),
+    };
+}
+
+static int take_message(struct run *run, const struct received *message) {
+    struct ledger_entry entry = entry_of(LEDGER_RECEIVED, &message->id);
+    if (message->is_notice) {
+        int bytes = message->payload_bytes < TORTURE_PROBLEM_BYTES ? (int)message->payload_bytes : 0;
+        entry.kind = LEDGER_ALARM;
+        snprintf(run->status->alarm, sizeof(run->status->alarm), "%.*s", bytes,
+                 (const char *)message->payload);
+        return note(run, &entry);
+    }
+    if (message->is_sealed && message->content_type == INNER_TEXT)
+        entry.digest = ledger_digest(message->payload, message->payload_bytes);
+    atomic_fetch_add(&run->status->received, 1);
+    return note(run, &entry);
+}
+
+/* Delivered, though nobody has seen it yet. */
+static int take_waiting(struct run *run, struct state *state) {
+    struct key key = key_of(KEY_WAITING);
+    const uint8_t next = 0;
+    struct disk_view at, value;
+    uint64_t count = 0;
+    int error = 0;
+    for (; !error && state_seek(state, &key, 1, &at, &value) == 0; count++) {
+        struct frame frame = {
+            .type = FRAME_MESSAGE, .bytes = (uint8_t *)value.at, .frame_bytes = (uint32_t)value.bytes};
+        struct frame_message message;
+        error = frame_read_message(&frame, &message);
+        if (error)
+            break;
+        struct ledger_entry entry = entry_of(LEDGER_WAITING, &message.id);
+        error = note(run, &entry);
+        key.used = 0;
+        key_add(&key, at.at, at.bytes);
+        key_add(&key, &next, sizeof(next));
+    }
+    atomic_store(&run->status->waiting, count);
+    return error;
+}
+
 /* In the transaction in which the messages arrived. */
 static int take(void *context, struct state *state) {
-    static struct ledger_entry batch[BATCH_ENTRIES];
     struct run *run = context;
-    uint64_t upto = state_inbox_listened(state), count = 0;
+    uint64_t upto = state_inbox_listened(state);
     struct received message;
     int error = ledger_seek(&run->ledger, state);
     while (!error && state_inbox_next(state, upto + 1, &message) == 0) {
         upto = message.position;
-        if (message.is_notice) /* of its account's keys, which are not under torture */
-            continue;
-        uint32_t bytes =
-            compose(run, message.id.from, message.id.to, message.id.number, message.id.epoch, run->payload);
-        batch[count++] = (struct ledger_entry){
-            .kind = LEDGER_RECEIVED,
-            .from = message.id.from,
-            .device = message.id.from_device,
-            .epoch = message.id.epoch,
-            .to = message.id.to,
-            .number = message.id.number,
-            .time_ns = now_ns(),
-            .is_wrong = bytes != message.payload_bytes || memcmp(run->payload, message.payload, bytes) != 0,
-        };
-        atomic_fetch_add(&run->status->received, 1);
-        if (count == BATCH_ENTRIES) {
-            error = ledger_write(&run->ledger, batch, count);
-            count = 0;
-        }
+        error = take_message(run, &message);
     }
-    if (!error && count)
-        error = ledger_write(&run->ledger, batch, count);
-    if (error)
-        return error;
-    state_inbox_set_listened(state, upto);
-    return ledger_keep(&run->ledger, state);
+    if (!error)
+        error = take_waiting(run, state);
+    if (!error)
+        error = keep(run, state);
+    return error ? error : state_inbox_set_listened(state, upto);
 }
 
 static void read_some(struct run *run, bool all) {
@@ -135,80 +200,102 @@ static void read_some(struct run *run, bool all) {
 
 /* --- sending -------------------------------------------------------------------------------------------- */
 
+/* No two are the same. */
+static uint32_t compose(struct run *run, const struct identity *own, uint64_t to) {
+    int used = snprintf((char *)run->payload, TORTURE_HEADER_BYTES,
+                        TORTURE_TEXT "%" PRIu64 ".%u to %" PRIu64 ", %016" PRIx64 "\n", own->account,
+                        own->device, to, now_ns());
+    uint32_t bytes = (uint32_t)used + chance(run, run->shared->payload_bytes_max);
+    uint64_t word = run->random;
+    for (uint32_t i = (uint32_t)used; i < bytes; i++) {
+        word = word * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+        run->payload[i] = (uint8_t)(word >> 56);
+    }
+    return bytes;
+}
+
+/* Any that may be written to: the own one where it has further devices. */
+static uint64_t choose_account(struct run *run) {
+    const struct torture_shared *shared = run->shared;
+    uint32_t accounts = atomic_load(&shared->account_count), chosen = chance(run, accounts);
+    if (shared->accounts[chosen] == run->own_account && shared->device_counts[chosen] == 1)
+        chosen = (chosen + 1) % accounts;
+    return shared->accounts[chosen];
+}
+
+static int hand_over(struct run *run, struct state *state, const struct identity *own) {
+    struct outgoing message = {.to = choose_account(run), .utc_ms = client_utc_ms(), .payload = run->payload};
+    struct ledger_entry entry = {.kind = LEDGER_SENT, .to = message.to, .time_ns = now_ns()};
+    message.payload_bytes = compose(run, own, message.to);
+    entry.digest = ledger_digest(run->payload, message.payload_bytes);
+    int error = sealing_add(state, &message, INNER_TEXT, &entry.number);
+    if (!error)
+        error = remember(run, entry.to, entry.number);
+    return error ? error : note(run, &entry);
+}
+
 static void send_burst(struct run *run) {
-    static struct ledger_entry batch[BATCH_ENTRIES];
     struct state *state = client_state(run->client);
     struct identity identity = {0};
-    uint32_t accounts = atomic_load(&run->shared->account_count), count = 0;
-    uint64_t last[TORTURE_ACCOUNTS_MAX];
-    memcpy(last, run->last, sizeof(last));
+    uint32_t count = 1 + chance(run, run->shared->burst_max);
     int error = state_begin(state);
     if (!error)
         error = state_identity(state, &identity);
     if (!error)
         error = ledger_seek(&run->ledger, state);
-    for (uint32_t left = 1 + chance(run, run->shared->burst_max); !error && left; left--) {
-        uint32_t account = chance(run, accounts);
-        uint64_t to = run->shared->accounts[account], number = ++last[account], got = 0;
-        struct outgoing message = {.to = to, .utc_ms = client_utc_ms(), .payload = run->payload};
-        message.payload_bytes = compose(run, identity.account, to, number, identity.epoch, run->payload);
-        error = state_outbox_add(state, &message, &got);
-        if (!error && got != number)
-            give_up(run, "message %" PRIu64 " to account %" PRIu64 " was given the number %" PRIu64, number,
-                    to, got);
-        batch[count++] =
-            (struct ledger_entry){.kind = LEDGER_SENT, .to = to, .number = number, .time_ns = now_ns()};
-    }
+    for (uint32_t i = 0; !error && i < count; i++)
+        error = hand_over(run, state, &identity);
     if (!error)
-        error = ledger_write(&run->ledger, batch, count);
-    if (!error)
-        error = ledger_keep(&run->ledger, state);
+        error = keep(run, state);
     if (!error)
         error = state_commit(state);
     if (error)
         give_up(run, "messages can not be kept: %s", strerror(-error));
-    memcpy(run->last, last, sizeof(last));
+    explicit_bzero(&identity, sizeof(identity));
     atomic_fetch_add(&run->status->sent, count);
 }
 
 /* --- what became of it ---------------------------------------------------------------------------------- */
 
-/* The first number at or after `from` without this tick. */
-static uint64_t first_without(struct state *state, uint64_t to, uint64_t from, uint64_t last, uint8_t flag) {
-    uint64_t step = 1, count = 0;
-    while (from <= last) {
-        if (step > last - from + 1)
-            step = last - from + 1;
-        if (state_outbox_ticked(state, to, from, from + step - 1, flag, &count) < 0)
-            break;
-        if (count == step) {
-            from += step;
-            step *= 2;
-        } else if (step == 1) {
-            break;
-        } else {
-            step = 1;
-        }
-    }
+/* How many of the first have this tick, `from` of which are known to. */
+static size_t first_without(struct state *state, uint64_t to, const struct sent *sent, size_t from,
+                            uint8_t flag) {
+    uint64_t count = 1;
+    while (from < sent->count &&
+           state_outbox_ticked(state, to, sent->numbers[from], sent->numbers[from], flag, &count) == 0 &&
+           count)
+        from++;
     return from;
 }
 
 /* Writes down when each delivered tick was seen first, which is not before it was there. */
+static int note_delivered(struct run *run, uint64_t to, struct sent *sent, size_t upto, bool is_start) {
+    for (; sent->delivered < upto; sent->delivered++) {
+        struct ledger_entry entry = {
+            .kind = LEDGER_DELIVERED, .to = to, .number = sent->numbers[sent->delivered]};
+        entry.time_ns = now_ns();
+        int error = is_start ? 0 : ledger_write(&run->ticks, &entry, 1);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
 static int look_at_ticks(struct run *run, struct state *state, bool is_start) {
-    uint64_t undelivered = 0;
-    for (uint32_t i = 0; i < atomic_load(&run->shared->account_count); i++) {
+    uint64_t undelivered = 0, unread = 0;
+    for (uint32_t i = 0; i < TORTURE_ACCOUNTS_MAX; i++) {
         uint64_t to = run->shared->accounts[i];
-        uint64_t upto = first_without(state, to, run->delivered[i], run->last[i], RECEIPT_DELIVERED);
-        for (; run->delivered[i] < upto; run->delivered[i]++) {
-            struct ledger_entry entry = {.kind = LEDGER_DELIVERED, .to = to, .number = run->delivered[i]};
-            entry.time_ns = now_ns();
-            int error = is_start ? 0 : ledger_write(&run->ticks, &entry, 1);
-            if (error)
-                return error;
-        }
-        undelivered += run->last[i] + 1 - upto;
+        struct sent *sent = &run->sent[i];
+        size_t upto = first_without(state, to, sent, sent->delivered, RECEIPT_DELIVERED);
+        int error = note_delivered(run, to, sent, upto, is_start);
+        if (error)
+            return error;
+        sent->read = first_without(state, to, sent, sent->read, RECEIPT_READ);
+        undelivered += sent->count - sent->delivered;
+        unread += sent->count - sent->read;
     }
     atomic_store(&run->status->undelivered, undelivered);
+    atomic_store(&run->status->unread, unread);
     return 0;
 }
 
@@ -225,38 +312,26 @@ static uint64_t count_marks(struct state *state, uint8_t flag) {
 }
 
 /* Without every tick it is not quiet: reading is told by other devices when they are at rest, too. */
-static uint64_t count_unread_ticks(const struct run *run, struct state *state) {
-    uint64_t missing = 0, count = 0;
-    for (uint32_t i = 0; i < atomic_load(&run->shared->account_count); i++) {
-        if (run->last[i] &&
-            state_outbox_ticked(state, run->shared->accounts[i], 1, run->last[i], RECEIPT_READ, &count) == 0)
-            missing += run->last[i] - count;
-    }
-    return missing;
-}
-
 static void look(struct run *run, bool is_start) {
-    struct state *state = client_state(run->client);
     struct torture_status *status = run->status;
-    struct identity identity = {0};
+    struct state *state = client_state(run->client);
     int error = state_look(state);
     if (error)
         give_up(run, "the state can not be read: %s", strerror(-error));
     run->version = state_version(state);
     error = look_at_ticks(run, state, is_start);
-    bool is_linked = state_identity(state, &identity) == 0 && identity.is_linked;
+    bool is_reachable = publishing_is_done(state);
     uint64_t unticked = state_outbox_count(state);
     uint64_t unconfirmed = count_marks(state, RECEIPT_DELIVERED) + count_marks(state, RECEIPT_READ);
-    uint64_t unread = count_unread_ticks(run, state);
     state_end(state);
     if (error)
         give_up(run, "ticks can not be written down: %s", strerror(-error));
-    atomic_store(&status->is_linked, is_linked);
+    atomic_store(&status->is_reachable, is_reachable);
     atomic_store(&status->unticked, unticked);
     atomic_store(&status->unconfirmed, unconfirmed);
-    atomic_store(&status->unread, unread);
     atomic_store(&status->is_quiet, atomic_load(&run->shared->phase) == TORTURE_QUIET && !unticked &&
-                                        !unconfirmed && !unread && !atomic_load(&status->undelivered));
+                                        !unconfirmed && !atomic_load(&status->unread) &&
+                                        !atomic_load(&status->undelivered));
 }
 
 /* --- the process ---------------------------------------------------------------------------------------- */
@@ -276,18 +351,15 @@ static int resume(struct run *run) {
     if (error)
         return error;
     uint64_t sent = 0;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; !error && i < count; i++) {
         if (entries[i].kind != LEDGER_SENT)
             continue;
         sent++;
-        for (uint32_t j = 0; j < TORTURE_ACCOUNTS_MAX; j++) {
-            if (run->shared->accounts[j] == entries[i].to)
-                run->last[j] = entries[i].number;
-        }
+        error = remember(run, entries[i].to, entries[i].number);
     }
     free(entries);
     atomic_store(&run->status->sent, sent);
-    return 0;
+    return error;
 }
 
 static void step(struct run *run) {
@@ -295,9 +367,9 @@ static void step(struct run *run) {
     int error = client_step(run->client, STEP_MS, NULL);
     if (error)
         give_up(run, "the client gave up: %s (%s)", client_problem(run->client), strerror(-error));
-    bool is_linked = atomic_load(&run->status->is_linked);
+    bool is_reachable = atomic_load(&run->status->is_reachable);
     uint64_t now_ms = client_now_ms();
-    if (phase == TORTURE_RUN && is_linked && now_ms >= run->burst_ms &&
+    if (phase == TORTURE_RUN && is_reachable && now_ms >= run->burst_ms &&
         atomic_load(&run->status->unticked) < UNTICKED_MAX) {
         run->burst_ms = now_ms + chance(run, PAUSE_MS_MAX);
         send_burst(run);
@@ -314,11 +386,9 @@ void torture_device_run(struct torture_shared *shared, const struct torture_devi
                        .status = &shared->status[device->index],
                        .random = seed | 1,
                        .own_account = device->uri.account,
-                       .payload = malloc(shared->payload_bytes_max + HEADER_BYTES)};
+                       .payload = malloc(shared->payload_bytes_max + TORTURE_HEADER_BYTES)};
     signal(SIGTERM, on_stop);
     signal(SIGINT, SIG_IGN); /* of the terminal: the main process ends us */
-    for (uint32_t i = 0; i < TORTURE_ACCOUNTS_MAX; i++)
-        run.delivered[i] = 1;
     atomic_store(&run.status->is_quiet, false);
     int error = run.payload ? client_open(device->home, true, &run.client) : -ENOMEM;
     if (!error)

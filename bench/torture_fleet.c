@@ -15,7 +15,7 @@
 #include "bench/progress.h"
 #include "tools/client/client.h"
 
-#define CRASH_PART 3       /* one start in so many has a crash point */
+#define CRASH_PART 2       /* one start in so many has a crash point */
 #define STRIKE_MS_MAX 80   /* between two strikes */
 #define AWAY_MS_MAX 300    /* before it comes back */
 #define STALLED_MS_MAX 700 /* while it is stopped */
@@ -107,17 +107,25 @@ int torture_fleet_add(struct torture_fleet *fleet, uint32_t account, const struc
     *device = (struct torture_device){.index = fleet->count, .account = account, .uri = *uri};
     torture_fleet_home(fleet, device->index, device->home);
     fleet->shared->accounts[account] = uri->account;
+    fleet->shared->device_counts[account]++;
     fleet->count++;
     start(fleet, device);
     return 0;
 }
 
-bool torture_fleet_is_linked(const struct torture_fleet *fleet) {
+bool torture_fleet_is_reachable(const struct torture_fleet *fleet) {
     for (uint32_t i = 0; i < fleet->count; i++) {
-        if (!atomic_load(&fleet->shared->status[i].is_linked))
+        if (!atomic_load(&fleet->shared->status[i].is_reachable))
             return false;
     }
     return true;
+}
+
+uint64_t torture_fleet_waiting(const struct torture_fleet *fleet) {
+    uint64_t waiting = 0;
+    for (uint32_t i = 0; i < fleet->count; i++)
+        waiting += atomic_load(&fleet->shared->status[i].waiting);
+    return waiting;
 }
 
 /* A device that ended by itself had a reason that belongs into the report, unless it was told to. */

@@ -34,7 +34,10 @@ void torture_fleet_home(const struct torture_fleet *fleet, uint32_t index, char 
 /* A further device, of the account with this index in shared->accounts, which is new or has devices; it
  * starts. */
 int torture_fleet_add(struct torture_fleet *fleet, uint32_t account, const struct uri *uri);
-bool torture_fleet_is_linked(const struct torture_fleet *fleet);
+/* Each of them can be encrypted for. */
+bool torture_fleet_is_reachable(const struct torture_fleet *fleet);
+/* What came and did not open yet, of all. */
+uint64_t torture_fleet_waiting(const struct torture_fleet *fleet);
 /* Does to one of them now and then what happens to devices, and starts again what is due. */
 void torture_fleet_strike(struct torture_fleet *fleet);
 /* All of them run, until they are quiet. How many are not after so long. */

@@ -3,12 +3,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/bytes.h"
 #include "tools/client/state_inbox.h"
+
+uint64_t ledger_digest(const uint8_t *payload, size_t bytes) {
+    uint8_t hash[crypto_generichash_BYTES_MIN];
+    crypto_generichash(hash, sizeof(hash), payload, bytes, NULL, 0);
+    return bytes_get64(hash) | 1;
+}
 
 int ledger_open(struct ledger *ledger, const char *folder, const char *name) {
     char path[PATH_MAX];

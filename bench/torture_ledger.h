@@ -1,5 +1,7 @@
 /* bench/torture_ledger.h: what the application of one device did and saw, in a file that grows in step with
  * the device's state: an entry for each message it handed over to be sent and for each message it was given.
+ * Messages are known by the number that the client library gave them: what it sends of itself takes numbers,
+ * too, and is in no ledger.
  *
  * The length up to which the file counts is kept in the state, in the same transaction: what a process wrote
  * and did not commit is overwritten by the next one, as an application with a database of its own would have
@@ -13,15 +15,21 @@
 
 #include "tools/client/state.h"
 
-enum ledger_kind { LEDGER_SENT = 'S', LEDGER_RECEIVED = 'R', LEDGER_DELIVERED = 'D' };
+enum ledger_kind {
+    LEDGER_SENT = 'S',
+    LEDGER_RECEIVED = 'R',
+    LEDGER_WAITING = 'W',   /* it came, and opens once its sender's device list is here */
+    LEDGER_ALARM = 'A',     /* a sentence for people about the account or device it is from */
+    LEDGER_DELIVERED = 'D', /* a tick was seen */
+};
 
 struct ledger_entry {
     uint64_t from, epoch, to, number; /* of what was sent: from and epoch 0, they are one's own */
+    uint64_t digest;                  /* of the payload; of what was received and was not sealed: 0 */
     uint64_t time_ns;                 /* CLOCK_MONOTONIC; before it is committed */
     uint16_t device;
     uint8_t kind;
-    uint8_t is_wrong; /* the payload is not the one that was sent */
-    uint32_t zero;
+    uint8_t zero[5];
 };
 
 struct ledger {
@@ -29,6 +37,8 @@ struct ledger {
     uint64_t length;
 };
 
+/* Never 0. */
+uint64_t ledger_digest(const uint8_t *payload, size_t bytes);
 /* In the folder of this state, `name`. */
 int ledger_open(struct ledger *ledger, const char *folder, const char *name);
 void ledger_close(struct ledger *ledger);

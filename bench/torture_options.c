@@ -7,6 +7,8 @@
 
 #include "bench/torture_device.h"
 #include "core/crash.h"
+#include "tools/client/content.h"
+#include "tools/client/e2e/channel.h"
 
 #define NEWCOMER_PLACES 8 /* devices and accounts that join while it runs */
 
@@ -25,10 +27,10 @@ enum option_key {
 static const struct argp_option table[] = {
     {"kills", KEY_KILLS, "N", 0, "how often the switch is killed (default 200)", 1},
     {"seconds", KEY_SECONDS, "N", 0, "stop killing after so long, whatever the count (default: no limit)", 1},
-    {"accounts", KEY_ACCOUNTS, "N", 0, "accounts, each of which sends to all (default 4)", 1},
+    {"accounts", KEY_ACCOUNTS, "N", 0, "accounts, each of which sends to all (default 3)", 1},
     {"devices", KEY_DEVICES, "N", 0,
-     "most devices of an account, each a process; the first has one (default 3)", 1},
-    {"size", KEY_SIZE, "BYTES", 0, "largest payload of a message (default 1500)", 1},
+     "devices of each account, each a process; the first lets the others in (default 3)", 1},
+    {"size", KEY_SIZE, "BYTES", 0, "largest payload of a message, before it is encrypted (default 1500)", 1},
     {"shards", KEY_SHARDS, "N", 0,
      "most shards of the switch, whose number changes with each start (default 3)", 1},
     {"point", KEY_POINT, "NAME", 0,
@@ -47,6 +49,12 @@ static uint64_t number(struct argp_state *state, const char *name, const char *t
         argp_error(state, "--%s is a number from %llu to %llu, not '%s'", name, (unsigned long long)min,
                    (unsigned long long)max, text);
     return value;
+}
+
+/* The payload of a message is shared by those it is encrypted for. */
+static uint32_t size_max(uint32_t devices) {
+    size_t part_bytes = FRAME_PAYLOAD_BYTES_MAX / (2 * devices - 1) - FRAME_MESSAGE_BYTES;
+    return (uint32_t)channel_text_bytes_max(part_bytes) - INNER_TYPE_BYTES - TORTURE_HEADER_BYTES;
 }
 
 static const char *known_point(struct argp_state *state, const char *text) {
@@ -100,6 +108,11 @@ static error_t parse(int key, char *value, struct argp_state *state) {
     case ARGP_KEY_END:
         if (options->accounts * options->devices > TORTURE_DEVICES_MAX - NEWCOMER_PLACES)
             argp_error(state, "more than %d devices are too many", TORTURE_DEVICES_MAX - NEWCOMER_PLACES);
+        if (options->accounts * options->devices < 2)
+            argp_error(state, "one device alone has nobody to write to");
+        if (options->payload_bytes_max > size_max(options->devices))
+            argp_error(state, "with %u devices of each account --size is at most %u", options->devices,
+                       size_max(options->devices));
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -111,15 +124,16 @@ void torture_options_parse(struct torture_options *ret_options, int count, char 
         .options = table,
         .parser = parse,
         .doc =
-            "Devices send to each other while the switch is killed again and again, with kill -9 at random "
-            "moments and, in a build that has them (make FLAVOUR=torture), at named points of its code; "
+            "Devices, several of each account, send encrypted messages to each other while the switch is "
+            "killed again and again, with kill -9 at random moments and, in a build that has them (make "
+            "FLAVOUR=torture), at named points of its code; "
             "devices are killed, stopped and sent away, too. In the end what was sent is compared with what "
-            "each application was given."
+            "each application was given, and the switch's store searched for it."
             "\vExit status: 0 nothing was lost, doubled or reordered, every tick is there and true, nothing "
             "is left in the store; 1 something is wrong; 2 the command line is wrong; 3 the switch can not "
             "be started.",
     };
     *ret_options = (struct torture_options){
-        .kills = 200, .accounts = 4, .devices = 3, .payload_bytes_max = 1500, .shards = 3};
+        .kills = 200, .accounts = 3, .devices = 3, .payload_bytes_max = 1500, .shards = 3};
     argp_parse(&argp, count, arguments, 0, NULL, ret_options);
 }

@@ -35,10 +35,10 @@
 
 /* The same of a client. */
 #define CRASH_CLIENT_POINTS(X)                                                                               \
-    X(client_before_commit, 100, "a turn's messages, marks or reserved numbers are about to be committed")   \
-    X(client_after_commit, 100, "they are committed, nobody knows")                                          \
-    X(client_before_ack, 50, "items are safe, and about to be acknowledged")                                 \
-    X(client_after_send, 100, "bytes were given to the socket")
+    X(client_before_commit, 30, "a turn's messages, marks or channels are about to be committed")            \
+    X(client_after_commit, 30, "they are committed, nobody knows")                                           \
+    X(client_before_ack, 20, "items are safe, and about to be acknowledged")                                 \
+    X(client_after_send, 30, "bytes were given to the socket")
 
 #define X(name, passes, moment) CRASH_##name,
 enum crash_point {
