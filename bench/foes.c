@@ -24,6 +24,7 @@
 #define STALLED_BYTES 4096 /* receive buffer of who does not read */
 #define SAMPLE_MS 50
 #define REST_NS 1000000
+#define SLICE_NS 100000 /* of CPU time, then others have their turn */
 #define AWAIT_MS 20000
 #define SETTLE_S 1 /* then what fills sockets and buckets at first is in them */
 
@@ -199,6 +200,24 @@ static void sample(struct foes *foes) {
         foes->memory_bytes = bytes;
 }
 
+static uint64_t thread_cpu_ns(void) {
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
+}
+
+/* After a slice of CPU time, sleeps as long as keeps the thread within its share of a core. */
+static void pace(struct foes *foes) {
+    uint64_t used_ns = thread_cpu_ns() - foes->rested_ns;
+    if (foes->cpu_percent >= 100 || used_ns < SLICE_NS)
+        return;
+    uint64_t rest_ns = used_ns * (100 - foes->cpu_percent) / foes->cpu_percent;
+    nanosleep(
+        &(struct timespec){.tv_sec = (time_t)(rest_ns / 1000000000), .tv_nsec = (long)(rest_ns % 1000000000)},
+        NULL);
+    foes->rested_ns = thread_cpu_ns();
+}
+
 static void *run(void *context) {
     struct foes *foes = context;
     uint64_t sampled_ms = 0;
@@ -216,6 +235,7 @@ static void *run(void *context) {
                 come(foes, foe);
             if (foe->fd >= 0)
                 busy |= take_turn(foes, foe);
+            pace(foes);
             if (foes->now_ms - sampled_ms >= SAMPLE_MS) {
                 sampled_ms = foes->now_ms;
                 sample(foes);
@@ -251,8 +271,13 @@ static int add_accounts(struct foes *foes, struct admin *admin) {
     return error;
 }
 
-int foes_start(struct foes *foes, const struct attack *attack, uint32_t count, struct admin *admin) {
-    *foes = (struct foes){.attack = attack, .count = count, .switch_pid = admin->switch_pid};
+int foes_start(struct foes *foes, const struct attack *attack, const struct foes_strength *strength,
+               struct admin *admin) {
+    uint32_t count = strength->count;
+    *foes = (struct foes){.attack = attack,
+                          .count = count,
+                          .cpu_percent = strength->cpu_percent,
+                          .switch_pid = admin->switch_pid};
     foes->foe = calloc(count, sizeof(*foes->foe));
     int error = foes->foe ? add_accounts(foes, admin) : -ENOMEM;
     for (uint32_t i = 0; !error && i < count; i++) {

@@ -1,5 +1,5 @@
 /* bench/foes.h: a crowd of bad peers, one attack at a time, from many loopback addresses; in a thread of the
- * lowest priority, so that what an attack costs others is what it costs the switch.
+ * lowest priority with a share of a core, so that what an attack costs others is what it costs the switch.
  *
  * Threads: foes_start and foes_stop: the main thread. The counters are read after foes_stop.
  * Memory: the caller's; foes_stop frees the crowd's. */
@@ -49,6 +49,8 @@ struct foes {
     struct foe *foe;
     uint32_t count;
     struct admin_switch found;
+    uint32_t cpu_percent; /* of a core, at most; 100: as much as there is */
+    uint64_t rested_ns;   /* CPU time of its thread when it rested last */
     pid_t switch_pid;
     pthread_t thread;
     _Atomic bool stopping;
@@ -60,8 +62,14 @@ struct foes {
     uint64_t memory_bytes; /* the most of the switch's anonymous memory that was seen */
 };
 
+struct foes_strength {
+    uint32_t count;       /* of foes */
+    uint32_t cpu_percent; /* of a core, at most; 100: as much as there is */
+};
+
 /* admin: of the switch that is attacked. 0 or negative errno, having said why. */
-int foes_start(struct foes *foes, const struct attack *attack, uint32_t count, struct admin *admin);
+int foes_start(struct foes *foes, const struct attack *attack, const struct foes_strength *strength,
+               struct admin *admin);
 /* Waits until nearly all that will come are there, at most some seconds, and a second longer. */
 void foes_await(struct foes *foes);
 void foes_stop(struct foes *foes);

@@ -17,6 +17,7 @@
 #define PAIRS 50
 #define RATE 2000 /* messages a second of all pairs */
 #define SECONDS 5
+#define FOES_PERCENT 10
 #define OWN_OPTIONS 6 /* words before those of the command line */
 
 /* docs/OPERATIONS.md, "Memory under attack", has these in a formula. */
@@ -118,9 +119,9 @@ static void complain(struct hostile *hostile, const char *name, const char *what
 static void attack_switch(struct hostile *hostile, const struct attack *attack, const char *admin_path,
                           const char *aside_path) {
     struct admin admin = {.fd = -1};
-    uint32_t count = attack->count;
-    if (hostile->options.connections && hostile->options.connections < count)
-        count = hostile->options.connections;
+    struct foes_strength strength = {attack->count, hostile->options.foes_percent};
+    if (hostile->options.connections && hostile->options.connections < attack->count)
+        strength.count = hostile->options.connections;
     if (!measure(hostile, &hostile->before, admin_path))
         complain(hostile, attack->name, "the pairs were not complete before");
     if (admin_open(&admin, admin_path) < 0) {
@@ -128,7 +129,7 @@ static void attack_switch(struct hostile *hostile, const struct attack *attack, 
         return;
     }
     hostile->calm_bytes = foes_memory_bytes(admin.switch_pid);
-    if (foes_start(&hostile->foes, attack, count, &admin) == 0) {
+    if (foes_start(&hostile->foes, attack, &strength, &admin) == 0) {
         foes_await(&hostile->foes);
         progress_clear();
         if (!measure(hostile, &hostile->during, admin_path))
@@ -190,9 +191,11 @@ int hostile_run(int count, char **arguments) {
     hostile.options.pairs = PAIRS;
     hostile.options.rate = RATE;
     hostile.options.seconds = SECONDS;
+    hostile.options.foes_percent = FOES_PERCENT;
     options_parse(
         &hostile.options,
-        OPTIONS_FRAME | OPTIONS_LOAD | OPTIONS_WINDOW | OPTIONS_SWITCH | OPTIONS_COUNT | OPTIONS_ONLY,
+        OPTIONS_FRAME | OPTIONS_LOAD | OPTIONS_WINDOW | OPTIONS_SWITCH | OPTIONS_COUNT | OPTIONS_ONLY |
+            OPTIONS_FOES,
         "Pairs of devices as `ternbench pairs` has them, before and during one attack after the other "
         "(--only names some, --connections is the most foes of one), each on a switch of its own. "
         "Latency, from a message's time to its delivered tick, is shown, and beside it that of pairs of "
@@ -212,11 +215,15 @@ int hostile_run(int count, char **arguments) {
     }
     report_open(&report, "hostile", count, arguments);
     pairs_settings(&report, &hostile.options, &hostile.pins);
+    cJSON_AddNumberToObject(report.settings, "foes_cpu_percent", hostile.options.foes_percent);
     snprintf(report.title, sizeof(report.title), "hostile: %u pairs, %.0f messages/s, %u s before and during",
              hostile.options.pairs, hostile.options.rate, hostile.options.seconds);
     trial_catch_signals();
-    status = run_attacks(&hostile, &figures);
-    report_add(&report, &figures, !status && !hostile.failed);
+    for (uint32_t i = 0; i < hostile.options.repeat && !status && !trial_is_interrupted(); i++) {
+        figures.count = 0;
+        status = run_attacks(&hostile, &figures);
+        report_add(&report, &figures, !status && !hostile.failed);
+    }
     report.is_complete &= !status && !hostile.failed;
     int error = report_close(&report, hostile.options.json, hostile.options.plot);
     if (!status && (hostile.failed || trial_is_interrupted() || error < 0))

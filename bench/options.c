@@ -30,6 +30,7 @@ enum option_key {
     KEY_CONNECTIONS,
     KEY_MESSAGES,
     KEY_ONLY,
+    KEY_FOES_CPU,
 };
 
 struct row {
@@ -72,6 +73,9 @@ static const struct row rows[] = {
     {OPTIONS_SWITCH,
      {"switch-option", KEY_SWITCH_OPTION, "NAME=VALUE", 0,
       "a setting of the switch that is started; repeatable", 2}},
+    {OPTIONS_FOES,
+     {"foes-cpu", KEY_FOES_CPU, "PERCENT", 0,
+      "of a core, at most, that the attackers use; 100: as much as they get (default 10)", 1}},
     {OPTIONS_ONLY, {"only", KEY_ONLY, "LIST", 0, "names of servers, separated by commas (default: all)", 2}},
     {OPTIONS_FRAME,
      {"repeat", KEY_REPEAT, "N", 0, "runs; the table shows the median, the least and the most", 3}},
@@ -183,6 +187,9 @@ static error_t parse_load(int key, char *value, struct argp_state *state) {
         return 0;
     case KEY_MESSAGES:
         options->messages = number(state, "messages", value, 1, 100000000);
+        return 0;
+    case KEY_FOES_CPU:
+        options->foes_percent = number(state, "foes-cpu", value, 1, 100);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -20,7 +20,8 @@ enum options_group {
     OPTIONS_WINDOWS = 32, /* --windows: several, one after the other */
     OPTIONS_COUNT = 64,   /* --connections, --messages: how many of what the command is about */
     OPTIONS_ONLY = 128,   /* --only: some of the servers */
-    OPTIONS_SWEEP = 256   /* --pairs, --window and --size take several numbers */
+    OPTIONS_SWEEP = 256,  /* --pairs, --window and --size take several numbers */
+    OPTIONS_FOES = 512    /* --foes-cpu */
 };
 
 struct options_list {
@@ -39,6 +40,7 @@ struct options {
     bool plaintext; /* to the switch's unencrypted listener */
     bool has_pairs;
     uint32_t pairs, window, size_bytes, seconds, threads, repeat, connections, messages;
+    uint32_t foes_percent; /* of a core, at most, for the attackers; 100: no limit */
     struct options_list windows;
     struct options_list sweep_pairs, sweep_windows, sweep_sizes; /* none: the one number above */
     uint32_t groups;                                             /* as given to options_parse */
