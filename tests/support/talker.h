@@ -12,6 +12,7 @@
 #include "tools/client/peer.h"
 
 #define TALKER_EPOCH 5
+#define TALKER_ADMIN 2 /* party */
 
 struct talker {
     uint64_t account;
@@ -188,6 +189,35 @@ static inline const char *talker_heard(struct talker *talker) {
 static inline void talker_pass_time(uint64_t ms) {
     one.now_ms += ms;
     one_shard_settle();
+}
+
+/* --- their devices -------------------------------------------------------------------------------------- */
+
+/* The first two accounts, with a device each. */
+static inline void talker_begin_accounts(void) {
+    static const uint8_t key[KEY_BYTES];
+    one_shard_start();
+    one_shard_account("anna", key);
+    one_shard_account("bob", key);
+}
+
+/* A further device, as the store has it; signed_id: of its pre-key, 0: it has published no keys. */
+static inline void talker_load(uint64_t account, uint16_t number, uint32_t signed_id) {
+    struct device_record record = {.account = account, .device = number, .signed_id = signed_id};
+    cr_assert_eq(shard_load_device(one.shard, &record), 0);
+}
+
+/* The administrator cuts a device off. */
+static inline void talker_revoke(uint64_t account, uint16_t number) {
+    struct request request = {
+        .kind = REQUEST_APPLY_REVOKE, .from = TALKER_ADMIN, .account = account, .device_number = number};
+    struct note note = {.kind = NOTE_REQUEST, .request = &request};
+    uint32_t from;
+    lanes_post(one.lanes, TALKER_ADMIN, 0, &note);
+    lanes_publish(one.lanes, TALKER_ADMIN, one_ring, NULL);
+    one_shard_settle();
+    cr_assert(lanes_take(one.lanes, TALKER_ADMIN, &note, &from));
+    cr_assert_eq(request.status, 0);
 }
 
 #endif

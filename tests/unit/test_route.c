@@ -5,23 +5,14 @@ TestSuite(route, .timeout = 30);
 
 #define ANNA 1
 #define BOB 2
-#define ADMIN 2 /* party */
 
 static struct talker anna = {.account = ANNA, .conn = 0}, laptop = {.account = ANNA, .device = 2, .conn = 1},
                      bob = {.account = BOB, .conn = 2};
 
 static void begin(uint64_t unticked_max) {
-    static const uint8_t key[KEY_BYTES];
     one_shard_begin();
     one.config.unticked_max = unticked_max;
-    one_shard_start();
-    one_shard_account("anna", key);
-    one_shard_account("bob", key);
-}
-
-static void add_laptop(void) {
-    struct device_record record = {.account = ANNA, .device = 2};
-    cr_assert_eq(shard_load_device(one.shard, &record), 0);
+    talker_begin_accounts();
 }
 
 static void end(void) {
@@ -36,18 +27,6 @@ static void block(struct talker *talker, uint64_t account, bool on) {
     struct frame_block body = {.account = account, .on = on};
     talker_put(talker, out, frame_write_block(out, FRAME_BLOCK, &body));
     talker_talk(talker);
-}
-
-static void revoke(uint64_t account, uint16_t device) {
-    struct request request = {
-        .kind = REQUEST_APPLY_REVOKE, .from = ADMIN, .account = account, .device_number = device};
-    struct note note = {.kind = NOTE_REQUEST, .request = &request};
-    uint32_t from;
-    lanes_post(one.lanes, ADMIN, 0, &note);
-    lanes_publish(one.lanes, ADMIN, one_ring, NULL);
-    one_shard_settle();
-    cr_assert(lanes_take(one.lanes, ADMIN, &note, &from));
-    cr_assert_eq(request.status, 0);
 }
 
 Test(route, account_does_not_block_itself) {
@@ -66,7 +45,7 @@ Test(route, account_does_not_block_itself) {
 /* The other device has a copy, and gets to know that it failed; who sent it learns why when that is safe. */
 Test(route, final_refusal_is_told_to_the_senders_other_devices_first) {
     begin(10);
-    add_laptop();
+    talker_load(ANNA, 2, 0);
     talker_come(&bob);
     block(&bob, ANNA, true);
     talker_come(&anna);
@@ -82,7 +61,7 @@ Test(route, final_refusal_is_told_to_the_senders_other_devices_first) {
 
 Test(route, final_refusal_waits_on_disk_for_a_device_that_is_away) {
     begin(10);
-    add_laptop();
+    talker_load(ANNA, 2, 0);
     talker_come(&bob);
     block(&bob, ANNA, true);
     talker_come(&anna);
@@ -97,7 +76,7 @@ Test(route, final_refusal_waits_on_disk_for_a_device_that_is_away) {
 Test(route, what_was_never_accepted_is_told_to_the_sending_session_alone) {
     begin(10);
     one.shard->config.payload_bytes_max = 4;
-    add_laptop();
+    talker_load(ANNA, 2, 0);
     talker_come(&anna);
     talker_come(&laptop);
     talker_say(&anna, BOB, 1);
@@ -117,7 +96,7 @@ Test(route, message_of_a_revoked_device_is_answered_again_after_a_crash) {
     cr_assert_str_eq(talker_heard(&anna), "", "Bob's device did not acknowledge it");
     cr_assert_eq(one.entry_count, 0, "it is in memory alone");
     bob.items = 0;
-    revoke(BOB, 1);
+    talker_revoke(BOB, 1);
     peer_destroy(bob.peer);
     bob.peer = NULL;
     one.conns[anna.conn].out_bytes = 0; /* what was said to Anna is lost with the crash */
@@ -134,8 +113,7 @@ Test(route, message_of_a_revoked_device_is_answered_again_after_a_crash) {
 
     begin(10);
     account_find(&one.shard->accounts, BOB)->devices[0]->flags = DEVICE_REVOKED;
-    struct device_record record = {.account = BOB, .device = 2};
-    cr_assert_eq(shard_load_device(one.shard, &record), 0);
+    talker_load(BOB, 2, 0);
     account_find(&one.shard->accounts, BOB)->device_count = 1;
     talker_come(&anna);
     talker_say(&anna, BOB, 1);

@@ -6,17 +6,11 @@ TestSuite(targets, .timeout = 30);
 
 #define ANNA 1
 #define BOB 2
-#define ADMIN 2 /* party */
 #define SAID_BYTES_MAX 2000
 
 static struct talker anna = {.account = ANNA, .conn = 0}, laptop = {.account = ANNA, .device = 2, .conn = 1},
                      bob = {.account = BOB, .conn = 2},
                      bobs_second = {.account = BOB, .device = 2, .conn = 3};
-
-static void load(uint64_t account, uint16_t number, uint32_t signed_id) {
-    struct device_record record = {.account = account, .device = number, .signed_id = signed_id};
-    cr_assert_eq(shard_load_device(one.shard, &record), 0);
-}
 
 static struct device *device(uint64_t account, uint16_t number) {
     return account_device(account_find(&one.shard->accounts, account), number);
@@ -24,15 +18,12 @@ static struct device *device(uint64_t account, uint16_t number) {
 
 /* Two accounts with two devices each that have published keys. */
 static void begin(void) {
-    static const uint8_t key[KEY_BYTES];
     one_shard_begin();
     one.config.session_messages_per_s = 0;
-    one_shard_start();
-    one_shard_account("anna", key);
-    one_shard_account("bob", key);
+    talker_begin_accounts();
     device(ANNA, 1)->signed_id = device(BOB, 1)->signed_id = 1;
-    load(ANNA, 2, 1);
-    load(BOB, 2, 1);
+    talker_load(ANNA, 2, 1);
+    talker_load(BOB, 2, 1);
 }
 
 static void end(void) {
@@ -41,18 +32,6 @@ static void end(void) {
     talker_go(&bob);
     talker_go(&bobs_second);
     one_shard_end();
-}
-
-static void revoke(uint64_t account, uint16_t number) {
-    struct request request = {
-        .kind = REQUEST_APPLY_REVOKE, .from = ADMIN, .account = account, .device_number = number};
-    struct note note = {.kind = NOTE_REQUEST, .request = &request};
-    uint32_t from;
-    lanes_post(one.lanes, ADMIN, 0, &note);
-    lanes_publish(one.lanes, ADMIN, one_ring, NULL);
-    one_shard_settle();
-    cr_assert(lanes_take(one.lanes, ADMIN, &note, &from));
-    cr_assert_eq(request.status, 0);
 }
 
 /* A part that says nothing but its target and its payload. */
@@ -185,7 +164,7 @@ Test(targets, what_the_senders_own_devices_lack_is_told_before_any_copy_is_out) 
     talker_come(&anna);
     talker_come(&laptop);
     talker_come(&bob);
-    load(ANNA, 3, 1);
+    talker_load(ANNA, 3, 1);
     say(&anna, BOB, 1, "2:1=one 2:2=second 1:2=copy");
     say(&anna, BOB, 2, "2:1=one 2:2=second 1:2=copy 1:3=copy");
     cr_assert_str_eq(talker_heard(&anna), "t1+3 x1:9 x2:8 ", "2 waits for 1");
@@ -233,7 +212,7 @@ Test(targets, more_differences_than_are_told_at_once_are_told_over_several_tries
     begin();
     talker_come(&anna);
     for (uint16_t number = 3; number <= 8; number++)
-        load(BOB, number, 1);
+        talker_load(BOB, number, 1);
     say(&anna, BOB, 1, "2:1=a 2:20=x 2:21=x 2:22=x 1:2=c");
     cr_assert_str_eq(talker_heard(&anna), "t2+2+3+4+5 x1:9 ");
     say_again(&anna, BOB, 1, "2:1=a 2:2=b 2:3=b 2:4=b 2:5=b 2:20=x 2:21=x 2:22=x 1:2=c");
@@ -254,8 +233,8 @@ Test(targets, device_that_goes_or_comes_later_is_the_next_messages_affair) {
     talker_come(&bobs_second);
     say(&anna, BOB, 1, "2:1=one 2:2=second 1:2=copy");
     cr_assert_str_eq(talker_heard(&bobs_second), "p1=second ");
-    load(BOB, 3, 1);
-    revoke(BOB, 2);
+    talker_load(BOB, 3, 1);
+    talker_revoke(BOB, 2);
     peer_destroy(bobs_second.peer);
     bobs_second.peer = NULL;
     talker_acknowledge(&bob);
@@ -300,7 +279,7 @@ Test(targets, to_the_own_account_are_the_other_devices) {
     cr_assert_str_eq(talker_heard(&laptop), "r1-1:3 ");
     talker_acknowledge(&laptop);
     cr_assert_str_eq(talker_heard(&anna), "r1-1:3 ");
-    load(ANNA, 3, 1);
+    talker_load(ANNA, 3, 1);
     say(&anna, ANNA, 2, "1:2=note");
     cr_assert_str_eq(talker_heard(&anna), "t1+3 x2:9 ");
     say_again(&anna, ANNA, 2, "1:2=note 1:3=note");
@@ -315,13 +294,13 @@ Test(targets, to_the_own_account_are_the_other_devices) {
  * others. */
 Test(targets, message_of_revoked_devices_fails_though_one_without_keys_is_left) {
     begin();
-    load(BOB, 3, 0);
+    talker_load(BOB, 3, 0);
     talker_come(&anna);
     talker_come(&bob);
     say(&anna, BOB, 1, "2:1=one 2:2=second 1:2=copy");
     cr_assert_str_eq(talker_heard(&bob), "p1=one ");
-    revoke(BOB, 2);
-    revoke(BOB, 1);
+    talker_revoke(BOB, 2);
+    talker_revoke(BOB, 1);
     peer_destroy(bob.peer);
     bob.peer = NULL;
     cr_assert_str_eq(talker_heard(&anna), "r1-1:8 r1-1:1 ");
