@@ -50,6 +50,8 @@ extern struct client clients[SIM_DEVICES_MAX];
 
 /* Shows people what is new in the state: messages, then ticks. After a commit. */
 void sight_show(struct client *client);
+/* At the end: the ticks that each device shows of what others of its account sent. */
+void sight_show_copies(void);
 /* Something came about a message that this device sent: at the next commit its ticks are looked at. */
 void sight_touch(uint32_t device, uint32_t message);
 

@@ -16,14 +16,15 @@ struct letter { /* a message, as people know it */
     uint32_t from;
     uint64_t to, number;
     uint64_t sent_ms, ttl_ms;
-    uint32_t targets;              /* devices that were linked when it was sent: each has to get it */
-    uint32_t had;                  /* devices that have it, if they can show it or not */
-    uint32_t shown;                /* devices that did */
-    uint32_t read;                 /* devices whose person read it */
-    uint32_t lost;                 /* devices whose queue was purged since */
-    uint8_t ticks;                 /* on the sending device */
-    uint8_t told[SIM_DEVICES_MAX]; /* the devices of its account */
-    bool jumped;                   /* the wall clock did, since */
+    uint32_t targets;                /* devices that were linked when it was sent: each has to get it */
+    uint32_t had;                    /* devices that have it, if they can show it or not */
+    uint32_t shown;                  /* devices that did */
+    uint32_t read;                   /* devices whose person read it */
+    uint32_t lost;                   /* devices whose queue was purged since */
+    uint8_t ticks;                   /* on the sending device */
+    uint8_t told[SIM_DEVICES_MAX];   /* the devices of its account */
+    uint8_t copied[SIM_DEVICES_MAX]; /* what they show of it, at the end */
+    bool jumped;                     /* the wall clock did, since */
 };
 
 struct person { /* a device */
@@ -259,6 +260,15 @@ void oracle_told(uint32_t device, uint32_t message, uint8_t flags) {
     letters[message].told[device] |= flags;
 }
 
+bool oracle_sender(uint32_t message, uint32_t *ret_device) {
+    *ret_device = letters[message].from;
+    return letters[message].used;
+}
+
+void oracle_copied(uint32_t device, uint32_t message, uint8_t flags) {
+    letters[message].copied[device] = flags;
+}
+
 void oracle_refused(uint32_t device, uint32_t message, unsigned reason) {
     struct letter *letter = &letters[message];
     bool unwillingly = reason == REFUSAL_BLOCKED || reason == REFUSAL_SUSPENDED;
@@ -313,10 +323,16 @@ static void judge_ticks(uint32_t message) {
     if (!complete)
         sim_fail("P3: %s has ticks %u at the end, shown to %x, read by %x", text_of(message), letter->ticks,
                  letter->shown, letter->read);
-    uint32_t siblings = letter->targets & devices_of(persons[letter->from].account) & ~revoking();
-    for (uint32_t i = 0; i < SIM_DEVICES_MAX && !sim.plan.encrypted; i++) {
-        if ((siblings & BIT(i)) && i != letter->from && ((letter->told[i] ^ ticks) & ticks_sure(letter)))
+    uint64_t own = persons[letter->from].account;
+    uint32_t siblings = letter->targets & devices_of(own) & ~revoking() & ~BIT(letter->from);
+    for (uint32_t i = 0; i < SIM_DEVICES_MAX; i++) {
+        if (!(siblings & BIT(i)))
+            continue;
+        if (!sim.plan.encrypted && ((letter->told[i] ^ ticks) & ticks_sure(letter)))
             sim_fail("P3: device %u was told ticks %u of %s, its sender %u", i, letter->told[i],
+                     text_of(message), letter->ticks);
+        if (letter->to != own && ((letter->copied[i] ^ ticks) & ticks_sure(letter)))
+            sim_fail("P3: device %u shows ticks %u of %s, its sender %u", i, letter->copied[i],
                      text_of(message), letter->ticks);
     }
 }

@@ -28,6 +28,10 @@ void oracle_read(uint32_t device, uint32_t message);
 void oracle_ticks(uint32_t device, uint32_t message, uint8_t flags);
 /* The switch told any device of the sender these. */
 void oracle_told(uint32_t device, uint32_t message, uint8_t flags);
+/* Who sent it; false: there is no such message, or it was not kept. */
+bool oracle_sender(uint32_t message, uint32_t *ret_device);
+/* At the end another device of the sender's account shows these. */
+void oracle_copied(uint32_t device, uint32_t message, uint8_t flags);
 /* The switch refused it for good. */
 void oracle_refused(uint32_t device, uint32_t message, unsigned reason);
 

@@ -6,6 +6,7 @@
 #include "tests/sim/keyring.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/payload.h"
+#include "tools/client/copies.h"
 #include "tools/client/state_inbox.h"
 #include "tools/client/state_outbox.h"
 
@@ -106,4 +107,44 @@ void sight_show(struct client *client) {
     state_inbox_set_listened(state, client->shown);
     state_commit(state);
     client->version = state_version(state);
+}
+
+static bool is_there(uint32_t device) {
+    const struct client *client = &clients[device];
+    return client->exists && !client->gone && client->state && !client->within;
+}
+
+/* The epoch of the device's numbers; 0: it is not there any more. */
+static uint64_t epoch_of(uint32_t device) {
+    struct identity identity = {.epoch = 0};
+    if (!is_there(device) || state_look(clients[device].state) != 0)
+        return 0;
+    state_identity(clients[device].state, &identity);
+    state_end(clients[device].state);
+    return identity.epoch;
+}
+
+static void show_copy(uint32_t device, uint32_t message, uint32_t from, uint64_t epoch) {
+    struct message_id id = {
+        .from = clients[from].account, .epoch = epoch, .from_device = clients[from].number};
+    uint8_t flags = 0;
+    oracle_place(message, &id.to, &id.number);
+    copies_ticks(clients[device].state, &id, &flags);
+    oracle_copied(device, message, flags);
+}
+
+void sight_show_copies(void) {
+    uint64_t epochs[SIM_DEVICES_MAX];
+    uint32_t from;
+    for (uint32_t i = 0; i < SIM_DEVICES_MAX; i++)
+        epochs[i] = epoch_of(i);
+    for (uint32_t i = 0; i < SIM_DEVICES_MAX; i++) {
+        if (!is_there(i) || state_look(clients[i].state) != 0)
+            continue;
+        for (uint32_t message = 0; message < SIM_MESSAGES_MAX; message++) {
+            if (oracle_sender(message, &from) && from != i && clients[from].account == clients[i].account)
+                show_copy(i, message, from, epochs[from]);
+        }
+        state_end(clients[i].state);
+    }
 }

@@ -7,6 +7,7 @@
 #include "core/account.h"
 #include "tests/sim/admin.h"
 #include "tests/sim/client.h"
+#include "tests/sim/device.h"
 #include "tests/sim/dump.h"
 #include "tests/sim/house.h"
 #include "tests/sim/keyring.h"
@@ -201,6 +202,7 @@ static void come_to_rest(void) {
         step(until_ms - sim.now_ms > QUIET_MS_MAX - QUIET_FINE_MS ? QUIET_STEP_MS : QUIET_STEP_LATE_MS);
         rested = unrest() ? 0 : rested + 1;
     }
+    sight_show_copies();
     oracle_judge();
     if (rested < AFTER_STEPS && !sim_failed()) {
         char text[128] = "";

@@ -10,6 +10,7 @@ from harness import Failure, check, check_equal, main, test, until
 from terminal import Terminal
 
 WAIT = ("--timeout", "30")
+TICK = "✓"
 
 
 def shown_uri(adding):
@@ -92,6 +93,25 @@ def a_removed_device_gets_nothing_more(world):
     bob.run("send", "alice", "to the third", "--wait", "sent", *WAIT)
     check_equal(texts(third.listen(1)), ["to the third"], "a device that came later")
     alice.run("device", "remove", "9", code=4)
+
+
+@test
+def ticks_are_shown_on_the_senders_other_devices_too(world):
+    switch = world.switch()
+    bob = world.linked(switch, "bob")
+    alice, other = family(world, switch, "alice", 2)
+    terminal = Terminal(world, other.command("chat", "bob"))
+    terminal.expect("> ")
+    alice.run("send", "bob", "from the first", "--wait", "sent", *WAIT)
+    terminal.expect("from the first *" + TICK)
+    check(TICK * 2 not in terminal.text, "two ticks while bob is away: %r", terminal.text[-500:])
+    bob.listen(1)
+    terminal.expect("from the first *" + TICK * 2)
+    bob.run("read", "alice", *WAIT)
+    terminal.expect("from the first *\033\\[36m" + TICK * 2)
+    terminal.type("\004")
+    check_equal(terminal.end(), 0, "exit status of chat")
+    check_equal(status(other)["sent"], [], "status shows what its own device sent")
 
 
 @test

@@ -9,6 +9,7 @@
 #include "core/reason.h"
 #include "tools/client/answers.h"
 #include "tools/client/asking.h"
+#include "tools/client/copies.h"
 #include "tools/client/flow.h"
 #include "tools/client/marks.h"
 #include "tools/client/opening.h"
@@ -219,8 +220,15 @@ static int take_message(struct engine *engine, const struct frame *frame) {
     return take == INBOX_FRESH ? asking_name(engine->state, id->from == own ? id->to : id->from) : 0;
 }
 
-/* Receipts of what another own device sent are safe here as soon as they were seen: only that device needs
- * them. */
+/* Of what another own device sent, for people to see here, too. Messages to the own account are not shown as
+ * sent. */
+static int take_receipt_of_copy(struct engine *engine, const struct frame_range *range, uint8_t flags) {
+    if (range->id.to == engine->identity.account)
+        return 0;
+    int error = open_transaction(engine);
+    return error ? error : disk_failed(engine, copies_tick(engine->state, range, flags));
+}
+
 static int take_receipt(struct engine *engine, const struct frame *frame) {
     struct frame_range range;
     if (frame_read_range(frame, &range) < 0)
@@ -228,7 +236,9 @@ static int take_receipt(struct engine *engine, const struct frame *frame) {
     engine->items++;
     const struct message_id *id = &range.id;
     const struct identity *own = &engine->identity;
-    if (id->from != own->account || id->from_device != own->device || id->epoch != own->epoch)
+    if (id->from == own->account && id->from_device != own->device)
+        return take_receipt_of_copy(engine, &range, frame->flags);
+    if (id->from != own->account || id->epoch != own->epoch)
         return 0;
     int error = open_transaction(engine);
     uint32_t left = 0;

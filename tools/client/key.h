@@ -38,7 +38,8 @@ enum key_kind {
     KEY_REASON = 'X',   /* addressed account, number -> why it was refused for good */
     KEY_HEALING = 'Y',  /* account, device -> when a new channel was wanted, and whether it is begun */
     KEY_CHANNELS = 'Z', /* account, device -> the channels with it, secret */
-    KEY_HANDED = 'e',   /* UTC, s -> the highest one-time pre-key that was handed out by then */
+    KEY_COPIED = 'c', /* device, epoch, addressed account, bit, first -> last: ticks of another own device */
+    KEY_HANDED = 'e', /* UTC, s -> the highest one-time pre-key that was handed out by then */
     KEY_TRANSFER = 'f', /* account, device, name of a transfer -> a file that comes */
     KEY_CHUNK = 'k',    /* the same, offset -> a part of it */
     KEY_LOCK = 'l',     /* the key that the others are sealed with, locked with a passphrase */

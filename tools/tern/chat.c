@@ -36,7 +36,8 @@ struct chat {
 
 /* --- showing -------------------------------------------------------------------------------------------- */
 
-/* Without a screen: a line for each message that comes, and one for each tick of what was sent. */
+/* Without a screen: a line for each message that comes, and one for each tick of what was sent, here or by
+ * another device of the account. */
 static void print_changes(struct chat *chat) {
     for (size_t i = 0; i < chat->conversation.count; i++) {
         const struct entry *entry = &chat->conversation.entries[i];
@@ -46,7 +47,7 @@ static void print_changes(struct chat *chat) {
         terminal_write(stdout, entry->text, entry->bytes);
         if (entry->is_clear)
             fputs("  (not encrypted)", stdout);
-        if (entry->is_own && !entry->is_copy) {
+        if (entry->is_own && entry->flags) {
             fputs("  ", stdout);
             ticks_print(stdout, entry->flags, false);
             printf(" %s", ticks_name(entry->flags));

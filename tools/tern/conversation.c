@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "tools/client/copies.h"
 #include "tools/client/files.h"
 #include "tools/client/sealing.h"
 #include "tools/client/state_inbox.h"
@@ -100,19 +101,27 @@ static int look_at_history(struct conversation *conversation, struct state *stat
     return state->error;
 }
 
+/* Of a copy only read is the end: failed may have been the word of one target. */
+static int look_at_ticks(struct entry *entry, struct state *state) {
+    uint8_t flags = entry->flags;
+    int error = 0;
+    if (entry->is_copy && !(flags & RECEIPT_READ))
+        error = copies_ticks(state, &entry->id, &flags);
+    else if (entry->is_own && !entry->is_copy && !(flags & ENDED))
+        error = state_outbox_ticks(state, entry->id.to, entry->id.number, &flags, &entry->reason);
+    entry->is_changed |= flags != entry->flags;
+    entry->flags = flags;
+    return error;
+}
+
 int conversation_look(struct conversation *conversation, struct state *state, bool *ret_changed) {
     int error = look_at_history(conversation, state);
     if (!error)
         error = look_at_inbox(conversation, state);
     bool changed = false;
     for (size_t i = 0; !error && i < conversation->count; i++) {
-        struct entry *entry = &conversation->entries[i];
-        uint8_t flags = entry->flags;
-        if (entry->is_own && !entry->is_copy && !(flags & ENDED))
-            error = state_outbox_ticks(state, entry->id.to, entry->id.number, &flags, &entry->reason);
-        entry->is_changed |= flags != entry->flags;
-        entry->flags = flags;
-        changed |= entry->is_changed;
+        error = look_at_ticks(&conversation->entries[i], state);
+        changed |= conversation->entries[i].is_changed;
     }
     if (!error)
         *ret_changed = changed;

@@ -1,5 +1,6 @@
 /* tools/tern/conversation.h: what a chat shows: the latest messages from and to one account, and their ticks,
- * as the state has them. What another tern of this home sends or receives meanwhile is there, too.
+ * as the state has them. What another tern of this home sends or receives meanwhile is there, too, and what
+ * other devices of the account send.
  *
  * Threads: one.  Memory: the entries, at most CONVERSATION_ENTRIES_MAX; older ones are forgotten. */
 #ifndef TERN_TOOLS_TERN_CONVERSATION_H
@@ -11,7 +12,7 @@
 
 struct entry {
     bool is_own;
-    bool is_copy;      /* own, sent by another device: its ticks are that device's */
+    bool is_copy;      /* own, sent by another device */
     bool is_clear;     /* it came without encryption */
     bool is_notice;    /* a sentence of this device about the other account */
     bool is_changed;   /* new, or with other ticks, since somebody cleared it */
