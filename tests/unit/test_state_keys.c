@@ -182,6 +182,31 @@ Test(state_keys, a_signed_pre_key_has_a_successor_after_a_week_and_ends_with_the
     cr_assert(has_signed(2) && has_signed(3), "a clock that goes back wipes nothing");
 }
 
+Test(state_keys, a_signed_pre_key_of_a_clock_that_was_ahead_is_of_the_day_it_was_found, .init = begin,
+     .fini = end) {
+    publish(NOW_S);
+    publish(NOW_S + 10000 * DAY_S);
+    cr_assert_eq(stock.signed_id, 2);
+    cr_assert_eq(make_offer(NOW_S + DAY_S), -EALREADY);
+    cr_assert_eq(make_offer(NOW_S + 8 * DAY_S - 1), -EALREADY);
+    publish(NOW_S + 8 * DAY_S);
+    cr_assert_eq(stock.signed_id, 3, "a week in use");
+    make_offer(NOW_S + 31 * DAY_S);
+    cr_assert(has_signed(1), "a message of thirty days may still come");
+    make_offer(NOW_S + 31 * DAY_S + 1);
+    cr_assert_not(has_signed(1));
+    cr_assert(has_signed(2));
+}
+
+Test(state_keys, a_clock_that_is_behind_dates_no_signed_pre_key_anew, .init = begin, .fini = end) {
+    publish(NOW_S);
+    publish(NOW_S + 7 * DAY_S);
+    cr_assert_eq(make_offer(5), -EALREADY);
+    cr_assert_eq(make_offer(NOW_S + 14 * DAY_S - 1), -EALREADY);
+    cr_assert(has_signed(1), "its successor came a week ago");
+    publish(NOW_S + 14 * DAY_S);
+}
+
 Test(state_keys, a_one_time_key_ends_with_its_message, .init = begin, .fini = end) {
     publish(NOW_S);
     cr_assert_eq(state_begin(rig.state), 0);

@@ -136,12 +136,35 @@ int state_keys_use_one_time(struct state *state, uint32_t id) {
 
 /* --- signed pre-keys ------------------------------------------------------------------------------------ */
 
+/* A clock that was ahead has dated the newest one, which would be in use until then: it is of today. Where
+ * the one before it is of tomorrow, too, it is this clock that is wrong. */
+static int redate(struct state *state, struct prekey *prekey, uint64_t now_s) {
+    struct key key = prekey_key(KEY_SIGNED, prekey->id);
+    struct disk_view at, value;
+    struct prekey before = {.created_s = 0};
+    uint8_t bytes[PREKEY_BYTES];
+    int error = state_seek_before(state, &key, 1, &at, &value);
+    if (!error)
+        error = read_prekey(state, value, &before);
+    bool is_ahead = prekey->created_s > now_s && before.created_s <= now_s;
+    prekey_fini(&before);
+    if (!is_ahead || (error && error != -ENOENT))
+        return error == -ENOENT ? 0 : error;
+    prekey->created_s = now_s;
+    prekey_write(prekey, bytes);
+    error = state_put(state, &key, bytes, sizeof(bytes));
+    primitive_wipe(bytes, sizeof(bytes));
+    return error;
+}
+
 /* The newest one, made where there is none, it is a week old, or the switch has one that came after it: then
  * this state is older than what was published from it. */
 static int current_signed(struct state *state, uint32_t stocked_id, uint64_t now_s,
                           struct prekey *ret_prekey) {
     uint64_t last = state_counter(state, SIGNED_LETTER);
     int error = last ? get_prekey(state, KEY_SIGNED, (uint32_t)last, ret_prekey) : -ENOENT;
+    if (error == 0)
+        error = redate(state, ret_prekey, now_s);
     if (error && error != -ENOENT)
         return error;
     if (error == 0 && last >= stocked_id && !prekey_wants_successor(ret_prekey, now_s))
