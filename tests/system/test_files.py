@@ -1,5 +1,6 @@
 """Files between accounts: `tern send --file` and `tern listen --files`."""
 
+import base64
 import hashlib
 import json
 import os
@@ -105,6 +106,25 @@ def names_and_files_of_others_do_no_harm(world):
          "mine": digest(b"mine"), "mine (2)": digest(b"theirs")},
         "what is in the folder",
     )
+
+
+@test
+def a_name_that_is_no_text_is_told_with_escapes_and_whole(world):
+    switch = world.switch()
+    alice, bob = world.linked(switch, "alice", "bob")
+    name, got = b"caf\xe9.txt", folder(world, "got")
+    path = os.path.join(world.folder.encode(), name)
+    with open(path, "wb") as file:
+        file.write(b"coffee")
+    whole = base64.b64encode(name).decode()
+    said = json.loads(alice.run("send", "bob", "--file", os.fsdecode(path), "--json", *WAIT).out())
+    bob.listen(1)
+    [waiting] = json.loads(bob.run("status", "--json").out())["files"]
+    [taken] = take(bob, got, 1)
+    for one in (said, waiting, taken):
+        check_equal((one["file"], one["file_base64"]), ("caf\\xe9.txt", whole), "the name")
+    alice.run("send", "bob", "--file", world.file("plain.txt", b"plain"), *WAIT)
+    check("file_base64" not in take(bob, got, 1)[0], "a name that is a text has no other form")
 
 
 @test

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,10 +21,27 @@ void arrivals_close(struct arrivals *arrivals) {
 
 /* --- telling -------------------------------------------------------------------------------------------- */
 
-/* A name that is no text of JSON is not shown. */
+/* A name that is no text of JSON: with escapes, as on a terminal, and besides as it is. */
+static void add_name(cJSON *line, const char *name) {
+    char *shown = NULL,
+         whole[sodium_base64_ENCODED_LEN(FILES_NAME_BYTES_MAX, sodium_base64_VARIANT_ORIGINAL)];
+    size_t bytes = strlen(name), shown_bytes;
+    FILE *out = open_memstream(&shown, &shown_bytes);
+    if (out) {
+        terminal_write(out, (const uint8_t *)name, bytes);
+        fclose(out);
+    }
+    sodium_bin2base64(whole, sizeof(whole), (const uint8_t *)name, bytes, sodium_base64_VARIANT_ORIGINAL);
+    cJSON_AddStringToObject(line, "file", shown ? shown : "");
+    cJSON_AddStringToObject(line, "file_base64", whole);
+    free(shown);
+}
+
 void arrivals_add_json(cJSON *line, const char *name, uint64_t size) {
-    bool is_text = terminal_is_utf8((const uint8_t *)name, strlen(name));
-    cJSON_AddStringToObject(line, "file", is_text ? name : "");
+    if (terminal_is_utf8((const uint8_t *)name, strlen(name)))
+        cJSON_AddStringToObject(line, "file", name);
+    else
+        add_name(line, name);
     cJSON_AddNumberToObject(line, "bytes", (double)size);
 }
 

@@ -25,7 +25,8 @@ void arrivals_close(struct arrivals *arrivals);
 /* Takes at most `max` files, where the state has changed. *ret_taken: how many. Negative errno after a
  * sentence. */
 int arrivals_take(struct arrivals *arrivals, struct client *client, uint64_t max, uint64_t *ret_taken);
-/* The fields of a file in a line of JSON. */
+/* The fields of a file in a line of JSON: `file` and `bytes`; of a name that is not UTF-8 `file` has escapes,
+ * and `file_base64` is the name itself. At most FILES_NAME_BYTES_MAX. */
 void arrivals_add_json(cJSON *line, const char *name, uint64_t size);
 
 #endif
