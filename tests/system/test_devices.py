@@ -1,5 +1,6 @@
 """Accounts with several devices, encrypted from device to device: how one lets another in, that each message reaches
 each device once, readable only there, whatever is killed, and that a removed one gets nothing more."""
+import hashlib
 import json
 import random
 import re
@@ -27,6 +28,13 @@ def let_in(world, client, home):
     further.run("link", uri, *WAIT)
     adding.expect_code(0)
     return further
+
+
+def without_secret(uri):
+    """The URI of a further device with another secret in it, and the check that belongs to that."""
+    text, found = re.subn(r"pair=[0-9a-f]{64}&check=[0-9a-f]{8}$", "pair=" + "0" * 64, uri)
+    check_equal(found, 1, "secret and check of %s" % uri)
+    return text + "&check=" + hashlib.sha256(text.lower().encode()).hexdigest()[:8]
 
 
 def family(world, switch, name, count):
@@ -115,15 +123,28 @@ def ticks_are_shown_on_the_senders_other_devices_too(world):
 
 
 @test
+def a_uri_that_was_changed_uses_up_no_code(world):
+    switch = world.switch()
+    alice = world.linked(switch, "alice")
+    adding = alice.start("device", "add", *WAIT)
+    uri = until(lambda: shown_uri(adding), 20, "the URI of a further device")
+    other = world.client("alice-2")
+    for part in ("code", "account-key", "pair"):
+        told = other.run("link", re.sub("(?<=&%s=)." % part, lambda at: "1" if at[0] == "0" else "0", uri), code=2)
+        check("its code was not used" in told.err().lower(), "it is told: %s", told.err())
+    other.run("link", uri, *WAIT)
+    adding.expect_code(0)
+
+
+@test
 def an_invitation_is_for_one_device(world):
     switch = world.switch()
     alice = world.linked(switch, "alice")
     adding = alice.start("device", "add", *WAIT)
     uri = until(lambda: shown_uri(adding), 20, "the URI of a further device")
     # A device of the account that nobody let in: the switch took its code, but it does not know the secret.
-    wrong = re.sub(r"pair=[0-9a-f]{64}", "pair=" + "0" * 64, uri)
     stranger = world.client("stranger")
-    told = stranger.run("link", wrong, "--timeout", "3", code=3)
+    told = stranger.run("link", without_secret(uri), "--timeout", "3", code=3)
     check("not on the account's list yet" in told.err(), "it is told: %s", told.err())
     check(adding.running(), "device add ended with a stranger: %s", adding.out())
     check_equal(len(json.loads(alice.run("device", "list", "--json").out())), 1, "devices on the list")

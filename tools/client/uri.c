@@ -9,6 +9,7 @@
 
 #define SCHEME "tern://"
 #define PORT_MAX 65535
+#define CHECK_BYTES 4
 
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
@@ -101,14 +102,35 @@ static bool skip(const char **at, const char *word) {
     return true;
 }
 
+/* Of all before it, in small letters. A code is used up by whoever links with it, so a URI that was changed
+ * on its way has to be found out before that. */
+static void make_check(const char *text, size_t bytes, uint8_t ret_check[CHECK_BYTES]) {
+    crypto_hash_sha256_state hashing;
+    uint8_t hash[crypto_hash_sha256_BYTES];
+    crypto_hash_sha256_init(&hashing);
+    for (size_t i = 0; i < bytes; i++) {
+        bool is_capital = text[i] >= 'A' && text[i] <= 'Z';
+        uint8_t letter = (uint8_t)(is_capital ? text[i] - 'A' + 'a' : text[i]);
+        crypto_hash_sha256_update(&hashing, &letter, 1);
+    }
+    crypto_hash_sha256_final(&hashing, hash);
+    memcpy(ret_check, hash, CHECK_BYTES);
+}
+
 /* What the URI of a further device has behind the code. A sentence about what is wrong, or NULL. */
-static const char *read_pairing(const char **at, struct uri *uri) {
+static const char *read_pairing(const char *text, const char **at, struct uri *uri) {
+    uint8_t said[CHECK_BYTES], check[CHECK_BYTES];
     if (!skip(at, "&account-key="))
         return NULL;
     if (!read_hex(at, uri->account_key, sizeof(uri->account_key)))
         return "after &account-key= come 64 hex digits";
     if (!skip(at, "&pair=") || !read_hex(at, uri->pair, sizeof(uri->pair)))
         return "after the account key comes &pair= and 64 hex digits";
+    make_check(text, (size_t)(*at - text), check);
+    if (!skip(at, "&check=") || !read_hex(at, said, sizeof(said)))
+        return "after the secret comes &check= and 8 hex digits";
+    if (memcmp(said, check, sizeof(check)) != 0)
+        return "it is not as it was shown: a letter of it is another. Its code was not used";
     uri->is_paired = true;
     return NULL;
 }
@@ -139,7 +161,7 @@ int uri_parse(const char *text, struct uri *ret_uri, const char **ret_problem) {
         else if (!skip(&at, "&code=") || !read_hex(&at, uri.code, sizeof(uri.code)))
             problem = "after the key comes &code= and 32 hex digits";
         else
-            problem = read_pairing(&at, &uri);
+            problem = read_pairing(text, &at, &uri);
         if (!problem && *at)
             problem = "after the end of the URI there is something more";
     }
@@ -160,6 +182,7 @@ static size_t add_hex(char *text, size_t used, const char *before, const uint8_t
 
 size_t uri_write(const struct uri *uri, char ret_text[URI_TEXT_BYTES_MAX]) {
     bool is_ipv6 = strchr(uri->host, ':') != NULL;
+    uint8_t check[CHECK_BYTES];
     size_t used = (size_t)snprintf(ret_text, URI_TEXT_BYTES_MAX, SCHEME "%s%s%s:%u/%s?account=%" PRIu64,
                                    is_ipv6 ? "[" : "", uri->host, is_ipv6 ? "]" : "", uri->port, uri->name,
                                    uri->account);
@@ -168,5 +191,7 @@ size_t uri_write(const struct uri *uri, char ret_text[URI_TEXT_BYTES_MAX]) {
     if (!uri->is_paired)
         return used;
     used = add_hex(ret_text, used, "&account-key=", uri->account_key, sizeof(uri->account_key));
-    return add_hex(ret_text, used, "&pair=", uri->pair, sizeof(uri->pair));
+    used = add_hex(ret_text, used, "&pair=", uri->pair, sizeof(uri->pair));
+    make_check(ret_text, used, check);
+    return add_hex(ret_text, used, "&check=", check, sizeof(check));
 }
