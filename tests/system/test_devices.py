@@ -37,6 +37,10 @@ def without_secret(uri):
     return text + "&check=" + hashlib.sha256(text.lower().encode()).hexdigest()[:8]
 
 
+def listed(client, *arguments):
+    return json.loads(client.run("device", "list", "--json", *arguments).out())
+
+
 def family(world, switch, name, count):
     """An account with so many devices."""
     first = world.linked(switch, name)
@@ -58,8 +62,8 @@ def a_further_device_hears_what_comes_after_it(world):
     alice = world.linked(switch, "alice")
     bob.run("send", "alice", "before", "--wait", "sent", *WAIT)
     other = let_in(world, alice, "alice-2")
-    listed = json.loads(other.run("device", "list", "--json").out())
-    check_equal([(one["device"], one["this"]) for one in listed], [(1, False), (2, True)], "the list")
+    devices = listed(other)["devices"]
+    check_equal([(one["device"], one["this"]) for one in devices], [(1, False), (2, True)], "the list")
     bob.run("send", "alice", "after", "--wait", "sent", *WAIT)
     check_equal(texts(other.listen(1)), ["after"], "at the new device")
     check_equal(texts(alice.listen(2)), ["before", "after"], "at the first device")
@@ -137,23 +141,64 @@ def a_uri_that_was_changed_uses_up_no_code(world):
 
 
 @test
-def an_invitation_is_for_one_device(world):
+def who_has_another_secret_is_not_let_in_and_all_are_told(world):
     switch = world.switch()
     alice = world.linked(switch, "alice")
     adding = alice.start("device", "add", *WAIT)
     uri = until(lambda: shown_uri(adding), 20, "the URI of a further device")
     # A device of the account that nobody let in: the switch took its code, but it does not know the secret.
     stranger = world.client("stranger")
-    told = stranger.run("link", without_secret(uri), "--timeout", "3", code=3)
-    check("not on the account's list yet" in told.err(), "it is told: %s", told.err())
+    told = stranger.run("link", without_secret(uri), *WAIT, code=4)
+    check("device 2, this one" in told.err() and "signed list" in told.err(), "it is told: %s", told.err())
+    check("`tern device remove 2`" in told.err(), "what to do: %s", told.err())
+    until(lambda: "device 2 is linked at the switch, but is not on the signed list" in adding.err(), 20, "device add tells")
     check(adding.running(), "device add ended with a stranger: %s", adding.out())
-    check_equal(len(json.loads(alice.run("device", "list", "--json").out())), 1, "devices on the list")
+    for client, standing, strangers in ((alice, "listed", [2]), (stranger, "refused", [])):
+        for said in (listed(client), json.loads(client.run("status", "--json").out())):
+            check_equal((said["standing"], said["strangers"]), (standing, strangers), "in %s" % client.name)
+        for words in (("device", "list"), ("status",)):
+            check(b"`tern device remove 2`" in client.run(*words).out(), "%s of %s", words, client.name)
+    check_equal(len(listed(alice)["devices"]), 1, "devices on the list")
     bob = world.linked(switch, "bob")
     bob.run("send", "alice", "not for strangers", "--wait", "sent", *WAIT)
     check_equal(stranger.run("listen", "--seconds", "2").out(), b"", "at the stranger")
     refused = stranger.run("send", "bob", "let me", "--timeout", "2", code=3)
     check("not on its own account's list" in refused.err(), "why it can't send: %s", refused.err())
     adding.stop()
+    alice.run("device", "remove", "2", *WAIT)
+    check_equal(listed(alice)["strangers"], [], "nobody is left to be removed")
+    check("revoked" in stranger.run("status", code=5).err(), "the stranger hears of it")
+    let_in(world, alice, "alice-3")
+
+
+@test
+def a_device_that_nobody_was_there_to_let_in_waits(world):
+    switch = world.switch()
+    alice = world.linked(switch, "alice")
+    adding = alice.start("device", "add", *WAIT)
+    uri = until(lambda: shown_uri(adding), 20, "the URI of a further device")
+    adding.stop()
+    other = world.client("alice-2")
+    told = other.run("link", uri, "--timeout", "2", code=3)
+    check("not on the account's list yet" in told.err(), "it is told: %s", told.err())
+    check_equal(json.loads(other.run("status", "--json").out())["standing"], "waits", "and says so")
+    alice.run("status")
+    until(lambda: listed(other)["standing"] == "listed", 20, "it is let in")
+
+
+@test
+def the_list_is_the_switchs_or_says_of_when_it_is(world):
+    switch = world.switch()
+    alice, other = family(world, switch, "alice", 2)
+    let_in(world, alice, "alice-3")
+    said = listed(other)
+    check_equal([one["device"] for one in said["devices"]], [1, 2, 3], "what the second hears of")
+    check(said["current"], "it was asked for: %s", said)
+    switch.stop()
+    away = listed(other)
+    check_equal((away["devices"], away["current"]), (said["devices"], False), "without the switch")
+    check(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", away["as_of"]), "when it was asked: %s", away)
+    check(("as of %s; switch not reached" % away["as_of"]).encode() in other.run("device", "list").out(), "in words")
 
 
 class Listening:

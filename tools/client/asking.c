@@ -6,6 +6,7 @@
 #include "core/reason.h"
 #include "tools/client/answers.h"
 #include "tools/client/naming.h"
+#include "tools/client/pairing.h"
 
 void asking_restart(struct asking *asking) {
     for (size_t i = 0; i < ASKING_MAX; i++)
@@ -286,6 +287,8 @@ static int take_removed(struct asking *asking, struct state *state, const struct
         return state->error;
     ask.is_answered = true;
     ask.status = device.status;
+    if (device.status == REFUSAL_NONE || device.status == REFUSAL_NO_DEVICE)
+        pairing_stranger_left(state, ask.device);
     return state_request_put(state, &ask);
 }
 

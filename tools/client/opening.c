@@ -378,6 +378,16 @@ static int take_fresh(struct state *state, const struct identity *own, const str
     return error;
 }
 
+/* It may be of somebody who only says that he is the account's. */
+static int take_pairing(struct state *state, const struct identity *own, const struct frame_message *message,
+                        uint64_t now_s) {
+    int error = pairing_take(state, own, message, now_s);
+    if (error != -EBADMSG)
+        return error;
+    count(state, TROUBLE_STRANGE);
+    return state->error;
+}
+
 int opening_take(struct state *state, const struct identity *own, const struct frame_message *message,
                  uint64_t now_s, enum inbox_take *ret_take) {
     enum inbox_take take = INBOX_DUPLICATE;
@@ -388,7 +398,7 @@ int opening_take(struct state *state, const struct identity *own, const struct f
     if (error)
         return error;
     if (take == INBOX_FRESH)
-        error = is_pairing ? pairing_take(state, own, message, now_s)
+        error = is_pairing ? take_pairing(state, own, message, now_s)
                            : take_fresh(state, own, message, now_s, &take);
     else if (!is_pairing)
         count(state, TROUBLE_REPEATED);

@@ -135,10 +135,10 @@ static int settle_pairing(struct state *state, const struct identity *own, struc
 
 /* --- keys ----------------------------------------------------------------------------------------------- */
 
-static bool is_listed(struct state *state, const struct identity *own, const struct contact *contact) {
+bool publishing_is_listed(struct state *state, const struct identity *own, const struct contact *self) {
     struct identity_keys identity;
     const struct devicelist_device *device =
-        contact->has_list ? devicelist_find(&contact->list, own->device) : NULL;
+        self->has_list ? devicelist_find(&self->list, own->device) : NULL;
     if (!device || state_keys_identity(state, &identity) != 0)
         return false;
     bool is_same = primitive_equal(device->identity, identity.public_key, IDENTITY_KEY_BYTES);
@@ -172,7 +172,7 @@ int publishing_prepare(struct publishing *publishing, struct state *state, const
         error = 0;
     if (error)
         return error;
-    if (!is_listed(state, own, &contact))
+    if (!publishing_is_listed(state, own, &contact))
         return settle_pairing(state, own, &contact, now_s);
     error = pairing_forget(state);
     if (!error)

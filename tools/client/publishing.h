@@ -12,6 +12,7 @@
 #define TERN_TOOLS_CLIENT_PUBLISHING_H
 
 #include "tools/client/asking.h"
+#include "tools/client/contacts.h"
 #include "tools/client/e2e/devicelist.h"
 #include "tools/client/state_keys.h"
 
@@ -49,6 +50,9 @@ int publishing_fill(struct publishing *publishing, struct asking *asking, struct
  * (ASK_LIST_PUT), unless one is on its way. In a write transaction. -ENOENT: the account key is not on this
  * device. */
 int publishing_put_list(struct state *state, struct devicelist *list, uint64_t now_s);
+/* Whether the list of the own account, if there is one, has this device on it, with its identity key. In a
+ * transaction. */
+bool publishing_is_listed(struct state *state, const struct identity *own, const struct contact *self);
 /* Whether the switch has had this device's keys: others can encrypt for it. In a transaction. */
 bool publishing_is_done(struct state *state);
 

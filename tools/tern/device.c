@@ -11,12 +11,17 @@
 #include <unistd.h>
 
 #include "core/reason.h"
+#include "tools/client/answers.h"
 #include "tools/client/contacts.h"
 #include "tools/client/pairing.h"
 #include "tools/client/publishing.h"
 #include "tools/client/state_request.h"
 #include "tools/tern/home.h"
 #include "tools/tern/qr.h"
+#include "tools/tern/standing.h"
+
+#define LIST_MS 5000 /* for the switch to say what list it has */
+#define LOOK_MS 100
 
 struct devices {
     struct client *client;
@@ -24,6 +29,8 @@ struct devices {
     struct identity identity; /* without its secret */
     struct contact self;
     bool has_account_key;
+    uint16_t told[PAIRING_STRANGERS_MAX]; /* strangers that people were told of */
+    uint32_t told_count;
 };
 
 static int64_t timeout_ms(const struct devices *devices) {
@@ -120,10 +127,30 @@ static int invite(struct devices *devices, const struct answer *code, struct uri
     return error ? home_failed(devices->client, error) : EXIT_DONE;
 }
 
+static bool is_told(const struct devices *devices, uint16_t device) {
+    for (uint32_t i = 0; i < devices->told_count; i++) {
+        if (devices->told[i] == device)
+            return true;
+    }
+    return false;
+}
+
+/* Once each: the device that one waits for may be among them. */
+static void tell_strangers(struct devices *devices, struct state *state) {
+    uint16_t device;
+    for (uint32_t from = 0; pairing_stranger(state, from, &device) == 0; from = device + 1u) {
+        if (is_told(devices, device) || devices->told_count == PAIRING_STRANGERS_MAX)
+            continue;
+        devices->told[devices->told_count++] = device;
+        standing_print_stranger(stderr, device, "tern: ");
+    }
+}
+
 /* A device is on the list that was not. */
 static int is_there(void *context, struct state *state) {
     struct devices *devices = context;
     struct contact self;
+    tell_strangers(devices, state);
     if (contacts_get(state, devices->identity.account, &self) != 0)
         return 0;
     for (uint32_t i = 0; i < self.list.count; i++) {
@@ -241,42 +268,101 @@ static void format_time(uint64_t utc_s, char text[32]) {
     strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
-static void print_json(const struct devices *devices) {
+/* The question is gone: it was answered. */
+static int is_asked_no_more(void *context, struct state *state) {
+    struct ask *ask = context;
+    return state_request_get(state, ask) == -ENOENT;
+}
+
+/* Gets the list that the switch has now. 1: here it is; 0: the switch is not to be had; negative: for
+ * good. */
+static int refresh(struct devices *devices) {
+    struct state *state = client_state(devices->client);
+    struct ask ask = {.kind = ASK_LIST, .account = devices->identity.account};
+    int64_t wait_ms = devices->options->timeout_ms < 0 ? LIST_MS : devices->options->timeout_ms;
+    uint64_t end_ms = client_now_ms() + (uint64_t)wait_ms;
+    int error = state_begin(state);
+    if (error)
+        return error;
+    answers_ask_list(state, ask.account);
+    error = state_commit(state);
+    if (error)
+        return error;
+    client_set_on_away(devices->client, NULL, NULL);
+    do
+        error = client_run(devices->client, LOOK_MS, is_asked_no_more, &ask);
+    while (error == -ETIMEDOUT && !*client_problem(devices->client) && client_now_ms() < end_ms);
+    return error == -ETIMEDOUT || error == -EINTR ? 0 : error;
+}
+
+static bool is_this(const struct devices *devices, uint16_t number) {
+    return number == devices->identity.device;
+}
+
+/* In a transaction. as_of: "" where that was never asked. */
+static void print_json(const struct devices *devices, struct state *state, const char *as_of,
+                       bool is_current) {
     const struct devicelist *list = &devices->self.list;
-    cJSON *array = cJSON_CreateArray();
+    cJSON *object = cJSON_CreateObject(), *array = cJSON_AddArrayToObject(object, "devices");
     char time_text[32];
     for (uint32_t i = 0; devices->self.has_list && i < list->count; i++) {
         cJSON *entry = cJSON_CreateObject();
         format_time(list->devices[i].created_s, time_text);
         cJSON_AddNumberToObject(entry, "device", list->devices[i].number);
         cJSON_AddStringToObject(entry, "added", time_text);
-        cJSON_AddBoolToObject(entry, "this", list->devices[i].number == devices->identity.device);
+        cJSON_AddBoolToObject(entry, "this", is_this(devices, list->devices[i].number));
         cJSON_AddItemToArray(array, entry);
     }
-    char *text = cJSON_PrintUnformatted(array);
-    printf("%s\n", text ? text : "[]");
+    standing_add_strangers(object, state);
+    cJSON_AddStringToObject(object, "standing", standing_name(standing_of(state, &devices->identity)));
+    cJSON_AddStringToObject(object, "as_of", as_of);
+    cJSON_AddBoolToObject(object, "current", is_current);
+    char *text = cJSON_PrintUnformatted(object);
+    printf("%s\n", text ? text : "{}");
     cJSON_free(text);
-    cJSON_Delete(array);
+    cJSON_Delete(object);
+}
+
+/* In a transaction. */
+static void print_plain(const struct devices *devices, struct state *state, const char *as_of,
+                        bool is_current) {
+    const struct devicelist *list = &devices->self.list;
+    const char *problem = client_problem(devices->client);
+    char time_text[32];
+    for (uint32_t i = 0; devices->self.has_list && i < list->count; i++) {
+        format_time(list->devices[i].created_s, time_text);
+        printf("device %-5u added %s%s\n", list->devices[i].number, time_text,
+               is_this(devices, list->devices[i].number) ? "  (this one)" : "");
+    }
+    standing_print(stdout, standing_of(state, &devices->identity), devices->identity.device, "");
+    standing_print_strangers(stdout, state, "");
+    if (!is_current)
+        printf("as of %s; switch not reached%s%s\n", *as_of ? as_of : "the time it was linked",
+               *problem ? ": " : "", problem);
 }
 
 static int list(struct devices *devices) {
+    struct state *state = client_state(devices->client);
+    char as_of[32] = "";
     int status = look(devices);
     if (status != EXIT_DONE)
         return status;
-    const struct devicelist *listed = &devices->self.list;
-    char time_text[32];
-    if (devices->options->json) {
-        print_json(devices);
-        return EXIT_DONE;
-    }
-    for (uint32_t i = 0; devices->self.has_list && i < listed->count; i++) {
-        format_time(listed->devices[i].created_s, time_text);
-        printf("device %-5u added %s%s\n", listed->devices[i].number, time_text,
-               listed->devices[i].number == devices->identity.device ? "  (this one)" : "");
-    }
-    if (!devices->self.has_list || !devicelist_find(listed, devices->identity.device))
-        printf("this device, %u, is not on the account's list yet\n", devices->identity.device);
-    return EXIT_DONE;
+    int current = refresh(devices);
+    status = look(devices);
+    if (status != EXIT_DONE)
+        return status;
+    if (devices->self.answered_s)
+        format_time(devices->self.answered_s, as_of);
+    bool is_current = current > 0 && devices->self.refused == 0;
+    int error = state_look(state);
+    if (error)
+        return home_failed(devices->client, error);
+    if (devices->options->json)
+        print_json(devices, state, as_of, is_current);
+    else
+        print_plain(devices, state, as_of, is_current);
+    state_end(state);
+    return current < 0 ? home_failed(devices->client, current) : EXIT_DONE;
 }
 
 /* --- the command ---------------------------------------------------------------------------------------- */

@@ -7,12 +7,27 @@
 #include "tools/client/link.h"
 #include "tools/client/publishing.h"
 #include "tools/tern/home.h"
+#include "tools/tern/standing.h"
+
+enum linked { LINKED_DONE = 1, LINKED_NOT_LET_IN };
+
+struct linking {
+    struct identity identity;
+    enum standing standing;
+};
 
 /* A device is there when others can encrypt for it. */
 static int is_linked(void *context, struct state *state) {
-    struct identity *identity = context;
-    int error = state_identity(state, identity);
-    return error ? error : identity->is_linked && publishing_is_done(state);
+    struct linking *linking = context;
+    int error = state_identity(state, &linking->identity);
+    if (error || !linking->identity.is_linked)
+        return error;
+    if (publishing_is_done(state))
+        return LINKED_DONE;
+    linking->standing = standing_of(state, &linking->identity);
+    bool is_final = linking->standing == STANDING_REFUSED ||
+                    (linking->standing == STANDING_OTHER_KEY && pairing_stand(state) != PAIRING_NONE);
+    return is_final ? LINKED_NOT_LET_IN : 0;
 }
 
 /* The switch has answered, or not even that. */
@@ -48,19 +63,24 @@ static int linked_already(struct client *client) {
 }
 
 static int link_client(struct client *client, const struct uri *uri, int64_t timeout_ms) {
-    struct identity identity = {0};
+    struct linking linking = {.standing = STANDING_UNKNOWN};
+    const struct identity *identity = &linking.identity;
     int error = link_prepare(client_state(client), uri);
     if (error == -EEXIST || error > 0)
         return linked_already(client);
     if (error < 0)
         return home_failed(client, error);
-    int done = client_run(client, timeout_ms < 0 ? HOME_ASK_MS : timeout_ms, is_linked, &identity);
+    int done = client_run(client, timeout_ms < 0 ? HOME_ASK_MS : timeout_ms, is_linked, &linking);
+    explicit_bzero(linking.identity.secret, sizeof(linking.identity.secret));
     if (done == -ETIMEDOUT)
-        return say_not_yet(&identity);
+        return say_not_yet(identity);
     if (done < 0)
         return home_failed(client, done);
-    explicit_bzero(identity.secret, sizeof(identity.secret));
-    printf("linked as %s, device %u\n", identity.name, identity.device);
+    if (done == LINKED_NOT_LET_IN) {
+        standing_print(stderr, linking.standing, identity->device, "tern: ");
+        return EXIT_REFUSED;
+    }
+    printf("linked as %s, device %u\n", identity->name, identity->device);
     return EXIT_DONE;
 }
 

@@ -123,9 +123,9 @@ static const struct argp_option export_options[] = {
 };
 
 static const struct argp_option device_options[] = {
-    {"json", OPTION_JSON, 0, 0, "list: as a JSON array", 0},
+    {"json", OPTION_JSON, 0, 0, "list: as one JSON object", 0},
     {"timeout", OPTION_TIMEOUT, "SECONDS", 0,
-     "give up waiting after so long (default: add waits as long as its code is good, the others 30)", 0},
+     "give up waiting after so long (default: add waits as long as its code is good, list 5, remove 30)", 0},
     {0},
 };
 
@@ -176,7 +176,7 @@ const struct command options_commands[] = {
      "the switch, from screen to screen or by hand, so that the switch can let no device in by itself. What "
      "was sent before is not on the new device, what comes after is. remove cuts a device off at the "
      "switch, and others encrypt for it no more. Both are done on the first device of the account, which "
-     "has the account's key.",
+     "has the account's key. list asks the switch, and says so where that is not there.",
      device_options, device_run},
     {"lock", "", 0, 0, "seal what is in the home folder with a passphrase",
      "From then on every command on this home folder wants the passphrase, and takes a second for it. "

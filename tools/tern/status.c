@@ -16,6 +16,7 @@
 #include "tools/client/state_outbox.h"
 #include "tools/tern/arrivals.h"
 #include "tools/tern/home.h"
+#include "tools/tern/standing.h"
 #include "tools/tern/terminal.h"
 #include "tools/tern/ticks.h"
 
@@ -162,6 +163,8 @@ static void print_plain(struct client *client, const struct identity *identity, 
         printf("away      %s\n", client_problem(client));
     if (state_is_locked(state))
         printf("locked    with a passphrase\n");
+    standing_print(stdout, standing_of(state, identity), identity->device, "devices   ");
+    standing_print_strangers(stdout, state, "devices   ");
     printf("outbox    %" PRIu64 " without a sent tick\n", state_outbox_count(state));
     print_unread(state);
     print_waiting(state);
@@ -250,6 +253,8 @@ static void print_json(struct client *client, const struct identity *identity, u
     cJSON_AddBoolToObject(object, "locked", state_is_locked(state));
     if (*client_problem(client))
         cJSON_AddStringToObject(object, "problem", client_problem(client));
+    cJSON_AddStringToObject(object, "standing", standing_name(standing_of(state, identity)));
+    standing_add_strangers(object, state);
     cJSON_AddNumberToObject(object, "outbox", (double)state_outbox_count(state));
     cJSON *unread = cJSON_AddArrayToObject(object, "unread");
     uint64_t account = 0;
