@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "tools/client/state_keys.h"
+
 #define STORED_VERSION 1
 #define HEAD_BYTES 56
 #define FORMER_BYTES 42
@@ -373,4 +375,12 @@ const uint8_t *contact_sender(const struct contact *contact, uint16_t device, ui
     const struct contact_former *former = find_former(contact, device);
     bool is_in_time = former && accepted_ms / 1000 <= former->until_s + CONTACT_FORMER_SLACK_S;
     return is_in_time ? former->identity : NULL;
+}
+
+bool contact_is_over(const struct contact *contact, uint16_t device, uint64_t now_s) {
+    if (contact->has_list && devicelist_find(&contact->list, device))
+        return false;
+    const struct contact_former *former = find_former(contact, device);
+    return !former || (now_s > former->until_s &&
+                       now_s - former->until_s > CONTACT_FORMER_SLACK_S + STATE_KEYS_TTL_S_MAX);
 }

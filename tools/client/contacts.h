@@ -91,7 +91,7 @@ int contacts_set_shown(struct state *state, uint64_t account, const uint8_t acco
 bool contacts_is_another_shown(struct state *state, uint64_t account,
                                const uint8_t account_key[IDENTITY_KEY_BYTES]);
 
-/* --- for answers.c, sealing.c and opening.c ------------------------------------------------------------- */
+/* --- for answers.c, sealing.c, opening.c and ageing.c --------------------------------------------------- */
 
 /* Judges a list that the switch hands out, and takes it where it is good: in the contact alone, not in the
  * state. count 0: the switch says that there is none. */
@@ -111,5 +111,8 @@ uint32_t contact_targets(const struct contact *contact, uint16_t self,
                          const struct devicelist_device *ret_devices[DEVICELIST_DEVICES_MAX]);
 /* The identity key of a device that sent something which the switch accepted then; NULL: no such device. */
 const uint8_t *contact_sender(const struct contact *contact, uint16_t device, uint64_t accepted_ms);
+/* Nothing that this device sent can come and be opened any more: it has left the list, and what it sent
+ * before that is over its time to live. */
+bool contact_is_over(const struct contact *contact, uint16_t device, uint64_t now_s);
 
 #endif

@@ -19,8 +19,7 @@
 #include "tools/client/state.h"
 
 #define PAIRING_SECRET_BYTES 32
-#define PAIRING_STRANGERS_MAX DEVICELIST_DEVICES_MAX /* no more devices of an account are linked at a time   \
-                                                      */
+#define PAIRING_STRANGERS_MAX DEVICELIST_DEVICES_MAX /* an account has no more linked at a time */
 
 /* A message of CONTENT_PAIRING that came, in a write transaction: to the device that has the account key,
  * what a new one says of itself; to that one, that it is not let in. 0: taken, or not for this device;

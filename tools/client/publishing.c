@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "core/frame_keys.h"
+#include "tools/client/ageing.h"
 #include "tools/client/answers.h"
 #include "tools/client/pairing.h"
 
@@ -175,6 +176,8 @@ int publishing_prepare(struct publishing *publishing, struct state *state, const
     if (!publishing_is_listed(state, own, &contact))
         return settle_pairing(state, own, &contact, now_s);
     error = pairing_forget(state);
+    if (!error)
+        error = ageing_run(state, now_s);
     if (!error)
         error = make_offer(publishing, state, now_s);
     return error ? error : settle_pairing(state, own, &contact, now_s);

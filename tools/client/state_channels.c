@@ -39,6 +39,25 @@ bool state_channels_any(struct state *state, struct x3dh_address remote) {
     return state_get(state, &key, &value) == 0;
 }
 
+int state_channels_next(struct state *state, struct x3dh_address from, struct x3dh_address *ret_remote) {
+    struct key key = address_key(KEY_CHANNELS, from);
+    struct disk_view at, value;
+    int error = state_seek(state, &key, 1, &at, &value);
+    if (error)
+        return error;
+    if (at.bytes != ADDRESS_BYTES)
+        return state_damaged(state);
+    *ret_remote =
+        (struct x3dh_address){.account = bytes_get64_be(at.at + 1), .device = bytes_get16_be(at.at + 9)};
+    return 0;
+}
+
+int state_channels_delete(struct state *state, struct x3dh_address remote) {
+    struct key key = address_key(KEY_CHANNELS, remote);
+    int error = state_delete(state, &key);
+    return error && error != -ENOENT ? error : state_channels_healed(state, remote);
+}
+
 static int delete_account(struct state *state, enum key_kind kind, uint64_t account) {
     struct key key = address_key(kind, (struct x3dh_address){.account = account});
     struct disk_view at, value;

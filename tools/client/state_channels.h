@@ -15,6 +15,8 @@
 int state_channels_get(struct state *state, struct x3dh_address remote, struct channels *ret_channels);
 int state_channels_put(struct state *state, struct x3dh_address remote, const struct channels *channels);
 bool state_channels_any(struct state *state, struct x3dh_address remote);
+/* The first device at or after this address that there is a channel with. -ENOENT. */
+int state_channels_next(struct state *state, struct x3dh_address from, struct x3dh_address *ret_remote);
 int state_channels_delete(struct state *state, struct x3dh_address remote);
 int state_channels_delete_account(struct state *state, uint64_t account);
 
