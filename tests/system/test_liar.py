@@ -17,7 +17,7 @@ except ImportError:
 
 WAIT = ("--timeout", "30")
 SHORT = ("--timeout", "3")
-BOB, CAROL = 2, 3
+ALICE, BOB, CAROL, DAVE = 1, 2, 3, 4
 
 
 def people(world, *names):
@@ -252,6 +252,35 @@ def a_name_that_is_given_to_another_account_is_told_and_gets_nothing(world):
     known = json.loads(alice.run("verify", "bob", "--json", *WAIT, code=1).out())
     check_equal((known["changed"], known["verified"]), (True, False), "what alice knows")
     check_equal(notices(carol)[1], b"", "at carol")
+    check_equal(texts(bob, 1), ["to bob"], "at bob")
+
+
+@test
+def a_name_that_is_said_behind_the_list_is_told_before_anything_is_shown(world):
+    liar, (alice, bob, carol, dave) = people(world, "alice", "bob", "carol", "dave")
+    alice.run("send", "bob", "to bob", "--wait", "sent", *WAIT)
+    held = {}
+
+    def lie(session, one):
+        """Alice hears of carol's and dave's names behind their lists, and of carol's that it is bob."""
+        if session.account != ALICE or one[2] not in (wire.ACCOUNT, wire.LIST):
+            return None
+        account = struct.unpack_from("<Q", one, 8)[0]
+        if account not in (CAROL, DAVE):
+            return None
+        held.setdefault(account, {})[one[2]] = one
+        if len(held[account]) < 2:
+            return []
+        name = held[account][wire.ACCOUNT]
+        return [held[account][wire.LIST], account_frame(name, CAROL, b"bob") if account == CAROL else name]
+
+    liar.lie = lie
+    dave.run("send", "alice", "from dave", "--wait", "sent", *WAIT)
+    check_equal([(line["from"], line["text"]) for line in alice.listen(1)], [("dave", "from dave")], "at alice")
+    carol.run("send", "alice", "from bob", "--wait", "sent", *WAIT)
+    err, out = notices(alice)
+    check("tern: bob: the name bob was another account's before" in err, "alice hears: %s", err)
+    check_equal(out, b"", "what alice is shown")
     check_equal(texts(bob, 1), ["to bob"], "at bob")
 
 

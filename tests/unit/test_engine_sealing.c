@@ -384,7 +384,23 @@ static const char *shown(void) {
     return texts;
 }
 
-Test(engine_sealing, what_waits_for_a_list_is_shown_when_it_came, .init = begin, .fini = end) {
+/* The name of RIG_OTHER is asked for with its first message: the question, and its answer. */
+static struct frame_lookup expect_lookup(void) {
+    struct frame_lookup lookup;
+    struct frame frame = client_rig_expect(&rig, FRAME_LOOKUP);
+    cr_assert_eq(frame_read_lookup(&frame, &lookup), 0);
+    cr_assert_eq(lookup.account, RIG_OTHER);
+    return lookup;
+}
+
+static void answer_name(struct frame_lookup lookup) {
+    lookup.name = "other";
+    lookup.name_bytes = 5;
+    say(frame_write_lookup(out, FRAME_ACCOUNT, &lookup));
+    turn();
+}
+
+Test(engine_sealing, what_waits_for_a_name_and_a_list_is_shown_when_they_came, .init = begin, .fini = end) {
     client_rig_connect(&rig);
     begin_channel();
     engine_set_before_commit(rig.engine, before_commit, NULL);
@@ -392,10 +408,11 @@ Test(engine_sealing, what_waits_for_a_list_is_shown_when_it_came, .init = begin,
     say_sealed(2, "two");
     turn();
     client_rig_expect_ack(&rig, 2);
-    cr_assert_str_eq(shown(), "");
-    client_rig_expect(&rig, FRAME_LOOKUP);
-    before_commits = 0;
+    struct frame_lookup lookup = expect_lookup();
     answer_list();
+    cr_assert_str_eq(shown(), "", "by which name is not known yet");
+    before_commits = 0;
+    answer_name(lookup);
     cr_assert_str_eq(shown(), "one|two|");
     cr_assert_eq(before_commits, 1, "whoever writes messages to a file has them in that transaction");
     say_sealed(3, "three");
@@ -412,8 +429,10 @@ Test(engine_sealing, what_does_not_open_is_not_delivered, .init = begin, .fini =
     say_sealed(1, "one");
     turn();
     client_rig_expect_ack(&rig, 1);
-    client_rig_expect(&rig, FRAME_LOOKUP);
+    struct frame_lookup lookup = expect_lookup();
     answer_list();
+    answer_name(lookup);
+    cr_assert_str_eq(shown(), "one|");
     struct frame_message message = {
         .id = {.from = RIG_OTHER, .to = RIG_ACCOUNT, .epoch = 5, .number = 2, .from_device = 1},
         .content_type = CONTENT_SEALED,

@@ -6,6 +6,7 @@
 #include "core/reason.h"
 #include "tests/support/sealed_rig.h"
 #include "tools/client/naming.h"
+#include "tools/client/state_request.h"
 
 TestSuite(naming, .timeout = 120);
 
@@ -162,6 +163,43 @@ Test(naming, an_account_that_was_believed_before_its_name_was_known_is_held_too,
     cr_assert_eq(times_told("|carol|"), 1, "the channel is the same");
     for (unsigned trouble = 1; trouble < OPENING_TROUBLE_COUNT; trouble++)
         cr_assert_eq(sealed_count(alice, (enum opening_trouble)trouble), 0, "%u", trouble);
+}
+
+static void ask_name(uint64_t account, bool on) {
+    struct ask ask = {.kind = ASK_NAME, .account = account};
+    cr_assert_eq(state_begin(alice->state), 0);
+    if (on)
+        state_request_put(alice->state, &ask);
+    else
+        state_request_delete(alice->state, &ask);
+    cr_assert_eq(state_commit(alice->state), 0);
+}
+
+static void go_on(uint64_t account) {
+    cr_assert_eq(state_begin(alice->state), 0);
+    cr_assert_eq(opening_named(alice->state, &alice->own, account, rig.now_s), 0);
+    cr_assert_eq(state_commit(alice->state), 0);
+}
+
+Test(naming, a_message_waits_for_its_sender_s_name_and_is_not_shown_by_one_that_is_doubted, .init = begin,
+     .fini = end) {
+    const char *names[] = {"carol", "bob"};
+    exchange(carol); /* its list is known */
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        ask_name(CAROL, true);
+        sealed_say(&rig, carol, ALICE, names[i]);
+        sealed_send(&rig, carol);
+        sealed_take(&rig, alice);
+        cr_assert_eq(sealed_waiting(alice, CAROL), 1);
+        ask_name(CAROL, false);
+        call(CAROL, names[i]);
+        go_on(CAROL);
+        cr_assert_eq(sealed_waiting(alice, CAROL), i, "%s", names[i]);
+    }
+    cr_assert_eq(times_told("|carol|"), 1);
+    cr_assert_eq(times_told("|bob|"), 0);
+    sealed_settle(&rig);
+    cr_assert_eq(sealed_waiting(alice, CAROL), 1);
 }
 
 Test(naming, what_was_sealed_for_it_and_not_sent_is_held_too, .init = begin, .fini = end) {

@@ -6,6 +6,7 @@
 #include "core/reason.h"
 #include "tools/client/answers.h"
 #include "tools/client/naming.h"
+#include "tools/client/opening.h"
 #include "tools/client/pairing.h"
 
 void asking_restart(struct asking *asking) {
@@ -165,7 +166,7 @@ static bool is_found(const struct ask *ask, const struct identity *own, const st
 
 /* The name is known from now on; only a question that found nothing keeps its answer. */
 static int take_account(struct asking *asking, struct state *state, const struct identity *own,
-                        const struct frame *frame) {
+                        const struct frame *frame, uint64_t now_s) {
     struct frame_lookup found;
     char name[FRAME_NAME_BYTES_MAX + 1] = "";
     if (frame_read_lookup(frame, &found) < 0)
@@ -178,11 +179,13 @@ static int take_account(struct asking *asking, struct state *state, const struct
     if (is_found(&ask, own, &found, name)) {
         naming_take(state, own, found.account, name);
         state_request_delete(state, &ask);
-        return state->error;
+    } else {
+        ask.is_answered = true;
+        ask.status = found.status ? found.status : REFUSAL_NO_ACCOUNT;
+        state_request_put(state, &ask);
     }
-    ask.is_answered = true;
-    ask.status = found.status ? found.status : REFUSAL_NO_ACCOUNT;
-    state_request_put(state, &ask);
+    if (ask.kind == ASK_NAME && !state->error)
+        return opening_named(state, own, ask.account, now_s);
     return state->error;
 }
 
@@ -296,7 +299,7 @@ int asking_take(struct asking *asking, struct state *state, const struct identit
                 const struct frame *frame, uint64_t now_s) {
     switch (frame->type) {
     case FRAME_ACCOUNT:
-        return take_account(asking, state, own, frame);
+        return take_account(asking, state, own, frame, now_s);
     case FRAME_BLOCKED:
         return take_blocked(asking, state, frame);
     case FRAME_KEYS:

@@ -21,7 +21,8 @@
 
 /* What a list is to the one known. */
 enum contact_news {
-    CONTACT_SAME = 1,
+    CONTACT_UNASKED, /* none was asked for */
+    CONTACT_SAME,
     CONTACT_FIRST,  /* the first list: its account key is believed from now on, unless one was before */
     CONTACT_NEWER,  /* taken in the place of the one known */
     CONTACT_NONE,   /* the account has no list */

@@ -201,6 +201,8 @@ static int take_message(struct engine *engine, const struct frame *frame) {
         return -EPROTO;
     enum inbox_take take = INBOX_DUPLICATE;
     int error = open_transaction(engine);
+    if (!error) /* first: what is sealed waits until it is known */
+        error = disk_failed(engine, asking_name(engine->state, id->from == own ? id->to : id->from));
     if (!error)
         error = disk_failed(engine,
                             opening_take(engine->state, &engine->identity, &message, utc_s(engine), &take));
@@ -215,9 +217,7 @@ static int take_message(struct engine *engine, const struct frame *frame) {
         engine->items_acked = engine->items;
         return peer_put(engine->peer, out, frame_write_ack(out, engine->items));
     }
-    if (take == INBOX_PASSED && id->to == own)
-        return pass_over(engine, id);
-    return take == INBOX_FRESH ? asking_name(engine->state, id->from == own ? id->to : id->from) : 0;
+    return take == INBOX_PASSED && id->to == own ? pass_over(engine, id) : 0;
 }
 
 /* Of what another own device sent, for people to see here, too. Messages to the own account are not shown as
@@ -316,8 +316,8 @@ static int take_ping(struct engine *engine, const struct frame *frame) {
     return peer_put(engine->peer, out, frame_write_ping(out, FRAME_PONG, opaque));
 }
 
-/* The key directory has answered: what was lacking may be there, and what waited has come. */
-static int after_directory(struct engine *engine, const struct frame *frame) {
+/* What was lacking may be there, and what waited for a list or a name has come. */
+static int after_answer(struct engine *engine, const struct frame *frame) {
     struct frame_list stored;
     if (frame->type == FRAME_LIST_STORED && frame_read_list(frame, &stored) == 0)
         publishing_list_stored(&engine->publishing, stored.version);
@@ -335,7 +335,7 @@ static int take_answer(struct engine *engine, const struct frame *frame) {
     error = asking_take(&engine->asking, engine->state, &engine->identity, frame, utc_s(engine));
     if (error)
         return error == -EPROTO ? error : disk_failed(engine, error);
-    return frame->type == FRAME_ACCOUNT || frame->type == FRAME_BLOCKED ? 0 : after_directory(engine, frame);
+    return frame->type == FRAME_BLOCKED ? 0 : after_answer(engine, frame);
 }
 
 static int take_stock(struct engine *engine, const struct frame *frame) {

@@ -11,6 +11,7 @@
 #include "tools/client/sharing.h"
 #include "tools/client/state_channels.h"
 #include "tools/client/state_keys.h"
+#include "tools/client/state_request.h"
 
 #define WAITING_LETTER 'w' /* counter: the last position of a waiting message */
 #define WAITING_BYTES 19   /* of a key: kind, account, device, position */
@@ -217,6 +218,12 @@ static int open_text(struct opening *opening, enum opening_trouble *ret_trouble)
     return opening->state->error;
 }
 
+/* Whose it is shown as is not known yet, nor whether the name is one that was another account's. */
+static bool is_name_asked(struct state *state, uint64_t account) {
+    struct ask ask = {.kind = ASK_NAME, .account = account};
+    return state_request_get(state, &ask) == 0 && !ask.is_answered;
+}
+
 /* is_final: the list was asked for just now. */
 static int open_message(struct opening *opening, bool is_final, enum opened *ret_opened) {
     const struct frame_message *message = opening->message;
@@ -236,7 +243,8 @@ static int open_message(struct opening *opening, bool is_final, enum opened *ret
     error = channel_message_read(&opening->sealed, message->payload, message->payload_bytes);
     if (error || is_self) {
         trouble = error == -EPROTO ? TROUBLE_VERSION : TROUBLE_MALFORMED;
-    } else if (contact.is_doubted || (!identity && !is_final)) {
+    } else if (contact.is_doubted || is_name_asked(opening->state, contact.account) ||
+               (!identity && !is_final)) {
         *ret_opened = WAITS;
         return 0;
     } else if (!identity) {
@@ -315,6 +323,13 @@ static int open_waiting(struct state *state, const struct identity *own, const s
     int error = open_message(&opening, is_final, &opened);
     *ret_go_on = opened != WAITS;
     return error || opened == WAITS ? error : state_delete(state, &waiting->key);
+}
+
+int opening_named(struct state *state, const struct identity *own, uint64_t account, uint64_t now_s) {
+    int error = opening_go_on(state, own, account, CONTACT_UNASKED, now_s);
+    if (error || opening_waiting(state, account) == 0)
+        return error;
+    return answers_ask_list(state, account);
 }
 
 int opening_go_on(struct state *state, const struct identity *own, uint64_t account, enum contact_news news,

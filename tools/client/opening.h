@@ -3,7 +3,8 @@
  * with its mark, the channel it moved on, and the one-time pre-key it used up, whose secret is deleted.
  *
  * Where the sending device is not known to be the account's, the message waits, and those of that device
- * behind it, until the list has been asked for; where the account is doubted, until a person accepts it. What
+ * behind it, until the list has been asked for; where its name is asked for, until that is known, because it
+ * may be doubted by it; and where the account is doubted, until a person accepts it. What
  * does not open is counted by reason, leaves a line for people in the inbox, and has a new channel begun, so
  * that what comes next opens.
  *
@@ -46,6 +47,8 @@ int opening_take(struct state *state, const struct identity *own, const struct f
  * its account key. answers.c calls it. */
 int opening_go_on(struct state *state, const struct identity *own, uint64_t account, enum contact_news news,
                   uint64_t now_s);
+/* The same when the switch has said its name, or that it has none. */
+int opening_named(struct state *state, const struct identity *own, uint64_t account, uint64_t now_s);
 /* How many messages wait of this account; the lowest account >= `from` of which any wait, -ENOENT. */
 uint64_t opening_waiting(struct state *state, uint64_t account);
 int opening_next_account(struct state *state, uint64_t from, uint64_t *ret_account);
