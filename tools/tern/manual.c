@@ -16,7 +16,7 @@ static const struct exit_text exits[] = {
     {EXIT_FAILED, "it could not be done; a sentence on standard error says why"},
     {EXIT_USAGE, "the command line is wrong"},
     {EXIT_NOT_YET, "not in time: what was to be sent is kept and sent later"},
-    {EXIT_REFUSED, "the switch refused it for good, or a message failed"},
+    {EXIT_REFUSED, "the switch refused it for good, a message failed, or a device is not let in"},
     {EXIT_NOT_LINKED, "the home folder is not linked, or its device not accepted any more"},
 };
 

@@ -156,7 +156,8 @@ const struct command options_commands[] = {
      "Ends when the switch has confirmed it: the sender's ticks turn.", ask_options, read_run},
     {"chat", "NAME", 1, 1, "talk to NAME: an interactive view with ticks",
      "A tick shows that the switch has a message safe, two that a device of NAME has it, two coloured "
-     "ones that NAME has read it. What is shown is marked as read. Ctrl-D or /quit ends. Without a "
+     "ones that NAME has read it, also of what other devices of the own account sent. What is shown is "
+     "marked as read. Ctrl-D or /quit ends. Without a "
      "terminal, lines are read and printed as they come.",
      chat_options, chat_run},
     {"status", "", 0, 0, "this device, what waits, the ticks of what was sent",

@@ -17,7 +17,7 @@ enum exit_status {
     EXIT_USAGE = 2,
     EXIT_NOT_YET =
         3, /* what was waited for did not come in time; what was to be sent is kept and sent later */
-    EXIT_REFUSED = 4,    /* the switch refused it for good, or the message failed */
+    EXIT_REFUSED = 4,    /* the switch refused it for good, a message failed, or a device is not let in */
     EXIT_NOT_LINKED = 5, /* the home was never linked, or the switch does not accept its device any more */
 };
 
