@@ -32,7 +32,7 @@ def let_in(world, client, home):
 
 def without_secret(uri):
     """The URI of a further device with another secret in it, and the check that belongs to that."""
-    text, found = re.subn(r"pair=[0-9a-f]{64}&check=[0-9a-f]{8}$", "pair=" + "0" * 64, uri)
+    text, found = re.subn(r"pair=[0-9a-f]{64}(&code=[0-9a-f]{32})&check=[0-9a-f]{8}$", "pair=" + "0" * 64 + r"\1", uri)
     check_equal(found, 1, "secret and check of %s" % uri)
     return text + "&check=" + hashlib.sha256(text.lower().encode()).hexdigest()[:8]
 
@@ -136,6 +136,8 @@ def a_uri_that_was_changed_uses_up_no_code(world):
     for part in ("code", "account-key", "pair"):
         told = other.run("link", re.sub("(?<=&%s=)." % part, lambda at: "1" if at[0] == "0" else "0", uri), code=2)
         check("its code was not used" in told.err().lower(), "it is told: %s", told.err())
+    for end in ("&code=", "&check=", "&account-key=", "&pair="):  # a cut one is not an account's first device's
+        other.run("link", uri.partition(end)[0], code=2)
     other.run("link", uri, *WAIT)
     adding.expect_code(0)
 

@@ -12,7 +12,7 @@ TestSuite(uri, .timeout = 10);
 #define KEY "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF"
 #define CODE "0123456789abcdef0123456789abcdef"
 #define REST "?account=7&key=" KEY "&code=" CODE
-#define PAIR "&account-key=" KEY "&pair=" KEY
+#define PAIRED "?account=7&key=" KEY "&account-key=" KEY "&pair=" KEY "&code=" CODE
 
 static void expect(const char *text, const char *host, uint16_t port, const char *name) {
     struct uri uri;
@@ -66,24 +66,28 @@ Test(uri, says_which_part_is_wrong) {
     refuse("tern://h:1/a?account=7&key=" KEY "&code=0123", "code=");
     refuse("tern://h:1/a" REST "0", "more");
     refuse("tern://h:1/a" REST " ", "more");
-    refuse("tern://h:1/a" REST "&account-key=12&pair=" KEY, "account-key=");
-    refuse("tern://h:1/a" REST "&account-key=" KEY, "pair=");
-    refuse("tern://h:1/a" REST "&account-key=" KEY "&pair=12", "pair=");
-    refuse("tern://h:1/a" REST PAIR, "check=");
-    refuse("tern://h:1/a" REST PAIR "&check=0123456", "check=");
-    refuse("tern://h:1/a" REST PAIR "&check=01234567", "another");
-    refuse("tern://h:1/a" REST PAIR "&check=1415fe880", "more");
+    refuse("tern://h:1/a" REST "&account-key=" KEY "&pair=" KEY, "more");
+    refuse("tern://h:1/a?account=7&key=" KEY "&account-key=12&pair=" KEY, "account-key=");
+    refuse("tern://h:1/a?account=7&key=" KEY "&account-key=" KEY "&code=" CODE, "pair=");
+    refuse("tern://h:1/a?account=7&key=" KEY "&account-key=" KEY "&pair=12", "pair=");
+    refuse("tern://h:1/a?account=7&key=" KEY "&account-key=" KEY "&pair=" KEY, "code=");
+    refuse("tern://h:1/a" PAIRED, "check=");
+    refuse("tern://h:1/a" PAIRED "&check=0123456", "check=");
+    refuse("tern://h:1/a" PAIRED "&check=01234567", "another");
+    refuse("tern://h:1/a" PAIRED "&check=1a99fb720", "more");
 }
 
-/* Of a host name with all else that a link URI of a further device may say. */
-Test(uri, a_further_devices_is_refused_with_any_letter_changed) {
+/* Neither is it taken for that of a first device. */
+Test(uri, a_further_devices_is_refused_with_any_letter_changed_and_cut_anywhere) {
     struct uri uri;
     const char *problem;
-    static const char whole[] = "tern://h:1/a" REST PAIR "&check=1415fe88";
+    static const char whole[] = "tern://h:1/a" PAIRED "&check=1a99fb72";
     for (size_t at = 0; whole[at]; at++) {
         char text[sizeof(whole)];
         memcpy(text, whole, sizeof(text));
         text[at] ^= 1;
+        cr_assert_eq(uri_parse(text, &uri, &problem), -EINVAL, "taken: %s", text);
+        text[at] = 0;
         cr_assert_eq(uri_parse(text, &uri, &problem), -EINVAL, "taken: %s", text);
     }
     cr_assert_eq(uri_parse(whole, &uri, &problem), 0);
@@ -91,7 +95,7 @@ Test(uri, a_further_devices_is_refused_with_any_letter_changed) {
 
 Test(uri, what_is_written_reads_as_it_was) {
     static const char *const texts[] = {"tern://h:1/a" REST, "tern://[::1]:65535/a.b-c" REST,
-                                        "tern://h.example:7440/a" REST PAIR "&check=4bf9b3e7"};
+                                        "tern://h.example:7440/a" PAIRED "&check=18d9b04b"};
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct uri uri;
         const char *problem;

@@ -117,18 +117,26 @@ static void make_check(const char *text, size_t bytes, uint8_t ret_check[CHECK_B
     memcpy(ret_check, hash, CHECK_BYTES);
 }
 
-/* What the URI of a further device has behind the code. A sentence about what is wrong, or NULL. */
+static const char *read_code(const char **at, struct uri *uri) {
+    bool is_read = skip(at, "&code=") && read_hex(at, uri->code, sizeof(uri->code));
+    return is_read ? NULL : "then comes &code= and 32 hex digits";
+}
+
+/* The rest of the URI of a further device. Its code comes behind all that the device has to know: without its
+ * end the URI must not pass for that of an account's first device, which would make an account key of its
+ * own. A sentence about what is wrong, or NULL. */
 static const char *read_pairing(const char *text, const char **at, struct uri *uri) {
     uint8_t said[CHECK_BYTES], check[CHECK_BYTES];
-    if (!skip(at, "&account-key="))
-        return NULL;
     if (!read_hex(at, uri->account_key, sizeof(uri->account_key)))
         return "after &account-key= come 64 hex digits";
     if (!skip(at, "&pair=") || !read_hex(at, uri->pair, sizeof(uri->pair)))
         return "after the account key comes &pair= and 64 hex digits";
+    const char *problem = read_code(at, uri);
+    if (problem)
+        return problem;
     make_check(text, (size_t)(*at - text), check);
     if (!skip(at, "&check=") || !read_hex(at, said, sizeof(said)))
-        return "after the secret comes &check= and 8 hex digits";
+        return "after the code comes &check= and 8 hex digits";
     if (memcmp(said, check, sizeof(check)) != 0)
         return "it is not as it was shown: a letter of it is another. Its code was not used";
     uri->is_paired = true;
@@ -158,10 +166,10 @@ int uri_parse(const char *text, struct uri *ret_uri, const char **ret_problem) {
         else if (!skip(&at, "&key=") || !read_hex(&at, uri.key, sizeof(uri.key)))
             problem =
                 "after the account's number comes &key= and 64 hex digits; in a shell the URI needs quotes";
-        else if (!skip(&at, "&code=") || !read_hex(&at, uri.code, sizeof(uri.code)))
-            problem = "after the key comes &code= and 32 hex digits";
-        else
+        else if (skip(&at, "&account-key="))
             problem = read_pairing(text, &at, &uri);
+        else
+            problem = read_code(&at, &uri);
         if (!problem && *at)
             problem = "after the end of the URI there is something more";
     }
@@ -187,11 +195,13 @@ size_t uri_write(const struct uri *uri, char ret_text[URI_TEXT_BYTES_MAX]) {
                                    is_ipv6 ? "[" : "", uri->host, is_ipv6 ? "]" : "", uri->port, uri->name,
                                    uri->account);
     used = add_hex(ret_text, used, "&key=", uri->key, sizeof(uri->key));
+    if (uri->is_paired) {
+        used = add_hex(ret_text, used, "&account-key=", uri->account_key, sizeof(uri->account_key));
+        used = add_hex(ret_text, used, "&pair=", uri->pair, sizeof(uri->pair));
+    }
     used = add_hex(ret_text, used, "&code=", uri->code, sizeof(uri->code));
     if (!uri->is_paired)
         return used;
-    used = add_hex(ret_text, used, "&account-key=", uri->account_key, sizeof(uri->account_key));
-    used = add_hex(ret_text, used, "&pair=", uri->pair, sizeof(uri->pair));
     make_check(ret_text, used, check);
     return add_hex(ret_text, used, "&check=", check, sizeof(check));
 }

@@ -1,5 +1,5 @@
 /* tools/client/uri.h: the link URI, tern://HOST:PORT/NAME?account=N&key=K&code=C, and of a further device
- * &account-key=A&pair=P&check=H; docs/PROTOCOL.md, section 5.
+ * ?account=N&key=K&account-key=A&pair=P&code=C&check=H; docs/PROTOCOL.md, section 5.
  *
  * Read strictly: whoever links with a URI that lost a letter on its way gets told which part is wrong,
  * instead of a handshake that fails, or a code that is used up for nothing.
