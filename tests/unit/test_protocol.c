@@ -1,10 +1,9 @@
 /* The worked session of docs/PROTOCOL.md, section 8: what the page shows in hex is, byte for byte, what the
- * switch's core and the client's peer say to each other. A block of the page is a fence whose first line is
- * its name. */
+ * switch's core and the client's peer say to each other. */
 #include <criterion/criterion.h>
-#include <ctype.h>
 
 #include "tests/support/one_shard.h"
+#include "tests/support/page.h"
 #include "tools/client/peer.h"
 
 TestSuite(protocol, .timeout = 30);
@@ -13,13 +12,7 @@ TestSuite(protocol, .timeout = 30);
 #define BOB 1u
 #define EPOCH UINT64_C(0x1122334455667788)
 #define BOBS_EPOCH UINT64_C(0x99aabbccddeeff01)
-#define BLOCK_BYTES_MAX 512u
 #define GATHERED_BYTES_MAX 4096u
-
-struct block {
-    uint8_t bytes[BLOCK_BYTES_MAX];
-    size_t count;
-};
 
 struct side {
     struct peer *peer;
@@ -30,61 +23,6 @@ struct side {
 };
 
 static struct side anna = {.conn = ANNA}, bob = {.conn = BOB};
-
-/* --- the page ------------------------------------------------------------------------------------------- */
-
-/* Next to this file's folder, wherever the tests are run. */
-static const char *page_text(void) {
-    static char text[1 << 17];
-    if (text[0])
-        return text;
-    char path[4096];
-    cr_assert_lt(snprintf(path, sizeof(path), "%s", __FILE__), (int)sizeof(path) - 32);
-    char *end = strstr(path, "tests/unit/");
-    cr_assert_not_null(end);
-    strcpy(end, "docs/PROTOCOL.md");
-    FILE *file = fopen(path, "re");
-    cr_assert_not_null(file, "%s", path);
-    size_t count = fread(text, 1, sizeof(text) - 1, file);
-    cr_assert_gt(count, 0);
-    cr_assert_lt(count, sizeof(text) - 1);
-    fclose(file);
-    return text;
-}
-
-static unsigned digit(char c) {
-    return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
-static struct block page(const char *name) {
-    struct block block = {0};
-    char start[128];
-    snprintf(start, sizeof(start), "```\n%s\n", name);
-    const char *at = strstr(page_text(), start);
-    cr_assert_not_null(at, "docs/PROTOCOL.md has no block '%s'", name);
-    at += strlen(start);
-    while (*at != '`') {
-        if (isspace((unsigned char)*at)) {
-            at++;
-            continue;
-        }
-        cr_assert(isxdigit((unsigned char)at[0]) && isxdigit((unsigned char)at[1]), "'%s': no hex", name);
-        cr_assert_lt(block.count, sizeof(block.bytes));
-        block.bytes[block.count++] = (uint8_t)(digit(at[0]) << 4 | digit(at[1]));
-        at += 2;
-    }
-    return block;
-}
-
-static void expect(const char *name, const uint8_t *bytes, size_t count) {
-    struct block block = page(name);
-    if (block.count == count && memcmp(block.bytes, bytes, count) == 0)
-        return;
-    char line[3 * BLOCK_BYTES_MAX + 1] = "";
-    for (size_t i = 0; i < count && i < BLOCK_BYTES_MAX; i++)
-        snprintf(line + 3 * i, 4, "%02x ", bytes[i]);
-    cr_assert_fail("'%s' is not as on the page but %zu bytes:\n%s", name, count, line);
-}
 
 /* --- the two sides -------------------------------------------------------------------------------------- */
 
@@ -122,8 +60,8 @@ static void hear(struct side *side) {
 static void client_says(const char *name) {
     const uint8_t *bytes;
     size_t count = peer_output(anna.peer, &bytes);
-    expect(name, bytes, count);
-    struct block block = page(name);
+    page_expect(name, bytes, count);
+    struct page_block block = page_block(name);
     peer_sent(anna.peer, count);
     one_shard_input(ANNA, block.bytes, block.count);
     one_shard_settle();
@@ -132,15 +70,15 @@ static void client_says(const char *name) {
 /* What the switch said is this on the page, and the client gets it from there. */
 static void switch_says(const char *name) {
     struct one_conn *conn = &one.conns[ANNA];
-    expect(name, conn->out, conn->out_bytes);
-    struct block block = page(name);
+    page_expect(name, conn->out, conn->out_bytes);
+    struct page_block block = page_block(name);
     conn->out_bytes = 0;
     cr_assert_eq(peer_input(anna.peer, block.bytes, block.count, on_frame, &anna), 0, "%s", name);
 }
 
 static void client_record(const char *name, const uint8_t *frames, size_t count) {
     char record[128];
-    expect(name, frames, count);
+    page_expect(name, frames, count);
     cr_assert_eq(peer_put(anna.peer, frames, count), 0);
     snprintf(record, sizeof(record), "%s, record", name);
     client_says(record);
@@ -150,7 +88,7 @@ static void switch_record(const char *name) {
     char record[128];
     snprintf(record, sizeof(record), "%s, record", name);
     switch_says(record);
-    expect(name, anna.frames, anna.frames_bytes);
+    page_expect(name, anna.frames, anna.frames_bytes);
     anna.frames_bytes = 0;
 }
 
@@ -204,14 +142,14 @@ static void open_connection(void) {
     one_shard_start();
     one_shard_account("anna", NULL);
     one_shard_account("bob", one.secret);
-    expect("client, static secret", device, sizeof(device));
-    expect("client, ephemeral secret", ephemeral, sizeof(ephemeral));
-    expect("switch, static secret", one.secret, sizeof(one.secret));
-    expect("switch, ephemeral secret", one.entropy, sizeof(one.entropy));
+    page_expect("client, static secret", device, sizeof(device));
+    page_expect("client, ephemeral secret", ephemeral, sizeof(ephemeral));
+    page_expect("switch, static secret", one.secret, sizeof(one.secret));
+    page_expect("switch, ephemeral secret", one.entropy, sizeof(one.entropy));
     noise_public_key(device, public);
-    expect("client, static public", public, sizeof(public));
+    page_expect("client, static public", public, sizeof(public));
     noise_public_key(one.secret, public);
-    expect("switch, static public", public, sizeof(public));
+    page_expect("switch, static public", public, sizeof(public));
     struct peer_setup setup = {.pattern = HELLO_IK,
                                .ciphers = HELLO_OFFERS_CHACHAPOLY,
                                .device_secret = device,
@@ -232,7 +170,7 @@ static void link_device(void) {
     switch_says("switch hello");
     client_says("handshake 1");
     switch_says("handshake 2");
-    expect("LINK", out, frame_write_link(out, FRAME_LINK, &link));
+    page_expect("LINK", out, frame_write_link(out, FRAME_LINK, &link));
     client_says("LINK, record");
     switch_record("WELCOME, KEYS_STOCK");
     cr_assert(peer_is_open(anna.peer));
