@@ -432,16 +432,28 @@ static void ack_receipt(struct shard *shard, struct device *device, struct outbo
         receipt_discharge(shard, receipt);
 }
 
+/* May a device besides this one have it, or still get it? Where this one has keys, one without them is no
+ * target of what does not open. */
+static bool has_other_device(const struct device *device) {
+    for (uint32_t i = 0; i < device->account->slots_used; i++) {
+        const struct device *other = device->account->devices[i];
+        if (other && other != device && !(other->flags & DEVICE_REVOKED) &&
+            (other->signed_id || !device->signed_id))
+            return true;
+    }
+    return false;
+}
+
 static void ack_message(struct shard *shard, struct device *device, struct outbox_item *item) {
     struct message *message = item->message;
     struct message_id id = item->id;
     bool passed = item->flags & ITEM_PASSED;
-    bool silent = passed || outbox_is_copy(device, &id); /* nobody settles it */
+    bool copy = outbox_is_copy(device, &id);
     enum discharge how = passed ? DISCHARGE_GONE : DISCHARGE_ACKED;
     stats_add(shard->stats->messages_delivered, !passed);
     item->since_ms = shard->now_ms;
     if (item->flags & ITEM_PUTTING) {
-        item->flags |= silent ? ITEM_ACKED | ITEM_SETTLED : ITEM_ACKED;
+        item->flags |= passed || copy ? ITEM_ACKED | ITEM_SETTLED : ITEM_ACKED; /* nobody settles those */
         outbox_unsettle(shard, item);
         message_discharge(shard, message, device, how);
         return;
@@ -452,7 +464,7 @@ static void ack_message(struct shard *shard, struct device *device, struct outbo
         message_let_go(shard, message);
         return;
     }
-    if (silent) {
+    if (copy || (passed && has_other_device(device))) {
         outbox_count_bytes(&device->outbox, item, false);
         outbox_delete(shard, device->account->number, device->number, item->seq, item->seq);
         outbox_item_free(shard, item);
@@ -460,7 +472,7 @@ static void ack_message(struct shard *shard, struct device *device, struct outbo
     }
     item->flags |= ITEM_ACKED;
     outbox_unsettle(shard, item);
-    receipt_emit(shard, &id, id.number, RECEIPT_DELIVERED, device->number);
+    receipt_emit(shard, &id, id.number, passed ? RECEIPT_FAILED : RECEIPT_DELIVERED, device->number);
 }
 
 void outbox_pass(struct device *device, const struct message_id *id, uint64_t last) {

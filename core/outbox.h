@@ -108,7 +108,8 @@ bool outbox_has_output(const struct shard *shard, const struct device *device);
 
 /* The oldest `count` sent items are acknowledged. -EPROTO: there are not so many. */
 int outbox_ack(struct shard *shard, struct device *device, uint64_t count);
-/* What is sent of these numbers and acknowledged later is not delivered by that. */
+/* What is sent of these numbers and acknowledged later is not delivered by that; it has failed where no other
+ * device can have it. */
 void outbox_pass(struct device *device, const struct message_id *id, uint64_t last);
 
 /* A session of the device begins; or ended: with `replaced`, what is in memory waits for the session that

@@ -66,9 +66,12 @@ def what_was_sealed_for_the_older_copy_is_told_and_later_ones_open(world):
     alice.run("export", file, "--new-passphrase-file", good)
     moved = world.client("moved")
     moved.run("import", file, "--passphrase-file", good)
-    bob.run("send", "alice", "sealed for the older copy", *WAIT)
+    sending = bob.start("send", "alice", "sealed for the older copy", "--wait", "delivered", *WAIT)
+    until(lambda: status(bob)["sent"][-1]["tick"] == "sent", 20, "the switch to have it")
     listening = moved.start("listen", "--json")
     until(lambda: "could not be opened" in listening.err(), 20, lambda: "the notice: %s" % listening.err())
+    sending.expect_code(4)
+    says(sending, "or did not open there")
 
     def is_opened():
         bob.start("send", "alice", "for the new one", *WAIT).wait()

@@ -133,20 +133,44 @@ static void pass_over(struct talker *talker, uint64_t number) {
 }
 
 /* From the queue, and from memory. */
-Test(outbox, what_a_device_passes_over_is_not_delivered_by_it) {
+Test(outbox, what_its_only_device_passes_over_has_failed) {
     begin(1000);
     talker_come(&anna);
     talker_say(&anna, BOB, 1);
     talker_come(&bob);
     pass_over(&bob, 1);
     talker_acknowledge(&bob);
-    cr_assert_str_eq(talker_heard(&anna), "r1-1:1 ", "it stays sent");
+    cr_assert_str_eq(talker_heard(&anna), "r1-1:1 r1-1:8 ");
+    cr_assert_eq(one.entry_count, 1, "kept until its sender knows");
+    talker_acknowledge(&anna);
     cr_assert_eq(one.entry_count, 0, "and nothing stays");
     talker_say(&anna, BOB, 2);
     talker_say(&anna, BOB, 3);
     pass_over(&bob, 2);
     talker_acknowledge(&bob);
     cr_assert_str_eq(talker_heard(&anna), "r2-2:9 r3-3:3 ", "nobody else was a target of 2");
+    end();
+}
+
+Test(outbox, what_another_device_may_have_has_not_failed_where_one_passes_it_over) {
+    struct device_record record = {.account = BOB, .device = 2};
+    begin(1000);
+    cr_assert_eq(shard_load_device(one.shard, &record), 0);
+    talker_come(&anna);
+    talker_say(&anna, BOB, 1);
+    talker_say(&anna, BOB, 2);
+    cr_assert_str_eq(talker_heard(&anna), "r1-1:1 r2-2:1 ");
+    cr_assert_eq(one.entry_count, 4);
+    talker_come(&bob);
+    pass_over(&bob, 1);
+    talker_put_ack(&bob, 1);
+    talker_talk(&bob);
+    cr_assert_str_eq(talker_heard(&anna), "");
+    cr_assert_eq(one.entry_count, 3, "the other one still has its own");
+    account_device(account_find(&one.shard->accounts, BOB), 1)->signed_id = 1;
+    pass_over(&bob, 2);
+    talker_acknowledge(&bob);
+    cr_assert_str_eq(talker_heard(&anna), "r2-2:8 ", "one without keys is no target of what does not open");
     end();
 }
 

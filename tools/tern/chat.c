@@ -267,7 +267,7 @@ static int chat_with(struct chat *chat) {
     }
     if (failed) {
         fprintf(stderr, "tern: %zu message%s failed: %s\n", failed, failed == 1 ? "" : "s",
-                reason ? ticks_reason_help(reason) : "expired or purged before a device took it");
+                ticks_reason_help(reason));
         return EXIT_REFUSED;
     }
     return EXIT_DONE;

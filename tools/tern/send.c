@@ -245,8 +245,7 @@ static int judge(struct sending *sending, int result) {
     if (sending->failed) {
         fprintf(stderr, "tern: %" PRIu64 " of %" PRIu64 " message%s to %s failed: %s\n", sending->failed,
                 sending->count, sending->count == 1 ? "" : "s", sending->name,
-                sending->reason ? ticks_reason_help(sending->reason)
-                                : "expired or purged before a device took it");
+                ticks_reason_help(sending->reason));
         return EXIT_REFUSED;
     }
     return sending->has_failed ? EXIT_FAILED : EXIT_DONE;

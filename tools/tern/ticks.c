@@ -33,6 +33,8 @@ const char *ticks_reason_name(uint16_t reason) {
 
 const char *ticks_reason_help(uint16_t reason) {
     switch (reason) {
+    case REFUSAL_NONE:
+        return "expired or purged before a device took it, or did not open there";
     case OUTBOX_CARRIED:
         return "exported before it was sent: the other copy may have sent it";
     case REFUSAL_NO_DEVICE:
