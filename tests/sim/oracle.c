@@ -30,6 +30,7 @@ struct letter { /* a message, as people know it */
 struct person { /* a device */
     bool linked, reachable, revoking, revoked;
     uint32_t purges; /* of its queue, not done yet */
+    bool purged;     /* it was, or is being */
     uint64_t account;
     uint64_t revoked_ms;
     uint32_t last_shown[SIM_DEVICES_MAX]
@@ -124,6 +125,7 @@ void oracle_purging(uint64_t account, uint32_t device) {
     for (uint32_t i = 0; i < SIM_DEVICES_MAX; i++) {
         if (persons[i].account == account && (device == SIM_DEVICES_MAX || device == i))
             persons[i].purges++;
+        persons[i].purged |= persons[i].purges > 0;
     }
     for (uint32_t i = 0; i < letter_count; i++)
         letters[i].lost |= purging();
@@ -220,18 +222,20 @@ void oracle_read(uint32_t device, uint32_t message) {
     letters[message].read |= BIT(device);
 }
 
-/* A message that a device lost to a purge or to time may come to it behind later ones when it is sent again:
- * it is taken for a duplicate, acknowledged and not shown. */
-static bool may_be_passed_over(const struct letter *letter) {
-    uint32_t recipients = devices_of(letter->to);
-    return (letter->lost & recipients) || may_have_expired(letter);
+/* Such a message is not shown, and is not delivered by that device. */
+bool oracle_may_come_late(uint32_t device, uint32_t from) {
+    for (uint32_t i = 0; i < letter_count; i++) {
+        if (letters[i].used && letters[i].from == from && may_have_expired(&letters[i]))
+            return true;
+    }
+    return persons[device].purged;
 }
 
 /* P3: what a tick says is so. That *sent* is true shows at the end: a crash in between must lose nothing. */
 static void check_truth(const char *who, uint32_t message, uint8_t flags) {
     const struct letter *letter = &letters[message];
     uint32_t recipients = devices_of(letter->to);
-    if ((flags & RECEIPT_DELIVERED) && !(letter->had & recipients) && !may_be_passed_over(letter))
+    if ((flags & RECEIPT_DELIVERED) && !(letter->had & recipients))
         sim_fail("P3: %s: %s is delivered, but no device has it", who, text_of(message));
     if ((flags & RECEIPT_READ) && !(letter->read & recipients))
         sim_fail("P3: %s: %s is read, but nobody read it", who, text_of(message));
@@ -296,7 +300,7 @@ bool oracle_content(void) {
 static uint8_t ticks_due(const struct letter *letter) {
     uint32_t recipients = devices_of(letter->to);
     uint8_t due = RECEIPT_SENT;
-    if ((letter->shown & recipients) || may_be_passed_over(letter))
+    if (letter->shown & recipients)
         due |= RECEIPT_DELIVERED;
     if (letter->read & recipients)
         due |= RECEIPT_READ;

@@ -32,6 +32,9 @@ void oracle_told(uint32_t device, uint32_t message, uint8_t flags);
 bool oracle_sender(uint32_t message, uint32_t *ret_device);
 /* At the end another device of the sender's account shows these. */
 void oracle_copied(uint32_t device, uint32_t message, uint8_t flags);
+/* May a message of this device, which was lost to a purge or to its time, come to it behind later ones, when
+ * it is sent again? */
+bool oracle_may_come_late(uint32_t device, uint32_t from);
 /* The switch refused it for good. */
 void oracle_refused(uint32_t device, uint32_t message, unsigned reason);
 

@@ -200,14 +200,41 @@ Test(state, a_message_over_the_limit_is_refused_before_it_gets_a_number, .init =
     cr_assert_eq(client_rig_send(&rig, "fits"), 1);
 }
 
-static void take(uint64_t number) {
+static enum inbox_take taken_as(uint64_t number) {
     struct frame_message message = {
         .id = {.from = RIG_OTHER, .to = RIG_ACCOUNT, .epoch = 5, .number = number, .from_device = 1},
         .payload = (const uint8_t *)"text",
         .payload_bytes = 4};
     enum inbox_take take = INBOX_DUPLICATE;
     cr_assert_eq(state_inbox_take(rig.state, &message, RIG_ACCOUNT, &take), 0);
-    cr_assert_eq(take, INBOX_FRESH);
+    return take;
+}
+
+static void take(uint64_t number) {
+    cr_assert_eq(taken_as(number), INBOX_FRESH);
+}
+
+/* The switch keeps the order, so what comes behind a later one was held back; but below the first that came
+ * here, order says nothing. */
+Test(state, what_comes_behind_a_later_message_is_not_taken_for_a_repetition, .init = begin, .fini = end) {
+    struct message_id id = {.from = RIG_OTHER, .to = RIG_ACCOUNT, .epoch = 5, .number = 7, .from_device = 1};
+    cr_assert_eq(state_begin(rig.state), 0);
+    take(5);
+    take(6);
+    take(10);
+    cr_expect_eq(taken_as(4), INBOX_PASSED);
+    cr_expect_eq(taken_as(6), INBOX_DUPLICATE);
+    cr_expect_eq(taken_as(7), INBOX_BEHIND);
+    cr_expect_eq(taken_as(9), INBOX_BEHIND);
+    cr_expect_eq(state_inbox_behind_told(rig.state, &id, RIG_ACCOUNT), 0);
+    cr_expect_eq(taken_as(7), INBOX_PASSED, "told once");
+    cr_expect_eq(taken_as(8), INBOX_BEHIND);
+    cr_expect_eq(taken_as(10), INBOX_DUPLICATE);
+    take(5000);
+    cr_expect_eq(taken_as(4999), INBOX_BEHIND);
+    cr_expect_eq(taken_as(4000), INBOX_BEHIND);
+    cr_expect_eq(taken_as(3999), INBOX_DUPLICATE, "so many are kept in mind");
+    cr_assert_eq(state_commit(rig.state), 0);
 }
 
 static uint64_t oldest_in_inbox(void) {

@@ -44,6 +44,7 @@ enum key_kind {
     KEY_CHUNK = 'k',    /* the same, offset -> a part of it */
     KEY_LOCK = 'l',     /* the key that the others are sealed with, locked with a passphrase */
     KEY_FORMER = 'n',   /* name -> the account that had it and is no more */
+    KEY_SKIPPED = 'o',  /* key of messages, first -> last: below the highest taken, never here */
     KEY_PAIRING = 'p',  /* a letter -> a further device that is let in, secret */
     KEY_SHARE = 'r',    /* as KEY_DELIVERED: read, the own other devices were not told */
     KEY_SEED = 's',     /* whose -> the secret that an identity or account key is made of */

@@ -188,14 +188,20 @@ static enum opening_trouble take_content(struct opening *opening) {
     }
 }
 
+/* Counted, and a line for people. */
+static void tell(struct state *state, struct x3dh_address remote, const char *what,
+                 enum opening_trouble trouble) {
+    char sentence[SENTENCE_BYTES];
+    count(state, trouble);
+    snprintf(sentence, sizeof(sentence), "%s: %s", what, opening_trouble_help(trouble));
+    state_inbox_notice(state, remote.account, remote.device, sentence);
+}
+
 /* It is lost; what comes next should not be. A device of a newer version, or one that uses another key than
  * its own, would not open what comes from here either. */
 static int fail(struct opening *opening, enum opening_trouble trouble) {
     struct state *state = opening->state;
-    char sentence[SENTENCE_BYTES];
-    count(state, trouble);
-    snprintf(sentence, sizeof(sentence), "a message could not be opened: %s", opening_trouble_help(trouble));
-    state_inbox_notice(state, opening->remote.account, opening->remote.device, sentence);
+    tell(state, opening->remote, "a message could not be opened", trouble);
     bool heals = trouble == TROUBLE_FORGED || trouble == TROUBLE_NO_KEY || trouble == TROUBLE_AHEAD;
     if (heals && state_channels_heal(state, opening->remote, opening->now_s))
         answers_ask_keys(state, opening->remote);
@@ -403,19 +409,30 @@ static int take_pairing(struct state *state, const struct identity *own, const s
     return state->error;
 }
 
+static int take_behind(struct state *state, const struct identity *own, const struct frame_message *message,
+                       enum inbox_take *ret_take) {
+    tell(state, (struct x3dh_address){message->id.from, message->id.from_device}, "a message is left out",
+         TROUBLE_REORDERED);
+    *ret_take = INBOX_PASSED;
+    return state_inbox_behind_told(state, &message->id, own->account);
+}
+
 int opening_take(struct state *state, const struct identity *own, const struct frame_message *message,
                  uint64_t now_s, enum inbox_take *ret_take) {
     enum inbox_take take = INBOX_DUPLICATE;
     bool is_pairing = message->content_type == CONTENT_PAIRING && message->id.to == own->account;
-    if (message->content_type != CONTENT_SEALED && !is_pairing)
-        return state_inbox_take(state, message, own->account, ret_take);
-    int error = state_inbox_judge(state, &message->id, own->account, &take);
+    bool is_sealed = message->content_type == CONTENT_SEALED;
+    int error = is_sealed || is_pairing ? state_inbox_judge(state, &message->id, own->account, &take)
+                                        : state_inbox_take(state, message, own->account, &take);
     if (error)
         return error;
-    if (take == INBOX_FRESH)
-        error = is_pairing ? take_pairing(state, own, message, now_s)
-                           : take_fresh(state, own, message, now_s, &take);
-    else if (!is_pairing)
+    if (take == INBOX_BEHIND)
+        error = take_behind(state, own, message, &take);
+    else if (take == INBOX_FRESH && is_pairing)
+        error = take_pairing(state, own, message, now_s);
+    else if (take == INBOX_FRESH && is_sealed)
+        error = take_fresh(state, own, message, now_s, &take);
+    else if (is_sealed)
         count(state, TROUBLE_REPEATED);
     if (!error)
         error = state->error;

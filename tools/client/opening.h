@@ -26,7 +26,9 @@
     X(7, IDENTITY, "identity", "the sending device has another identity key than its account's list says")   \
     X(8, MALFORMED, "malformed", "it is not a sealed message")                                               \
     X(9, VERSION, "version", "a newer version of tern sealed it")                                            \
-    X(10, UNKNOWN, "unknown", "it holds what this version of tern does not know")
+    X(10, UNKNOWN, "unknown", "it holds what this version of tern does not know")                            \
+    X(11, REORDERED, "reordered",                                                                            \
+      "it came behind later ones: held back by the switch, or lost to a purge or its time and sent again")
 
 #define X(number, name, text, help) TROUBLE_##name = number,
 enum opening_trouble { OPENING_TROUBLES(X) OPENING_TROUBLE_COUNT };
@@ -38,8 +40,9 @@ const char *opening_trouble_help(unsigned trouble);
 /* How often since the state was made. */
 uint64_t opening_count(struct state *state, enum opening_trouble trouble);
 
-/* In the place of state_inbox_take, for every message. INBOX_PASSED also for one to the own account that does
- * not open: it is not delivered, and its sender hears that (MARK, passed over). */
+/* In the place of state_inbox_take, for every message. INBOX_BEHIND, of which people are told, becomes
+ * INBOX_PASSED, and so does what does not open, where it is to the own account: it is not delivered, and its
+ * sender hears that (MARK, passed over). */
 int opening_take(struct state *state, const struct identity *own, const struct frame_message *message,
                  uint64_t now_s, enum inbox_take *ret_take);
 

@@ -63,6 +63,32 @@ static int read_taken(struct state *state, const struct message_id *id, struct t
     return 0;
 }
 
+/* Numbers that were not here when a higher one came: those of messages that failed, or that somebody held
+ * back. Of a key, the last SKIPPED_NUMBERS are kept in mind, so that a sender who leaves out every other
+ * number costs no more. */
+#define SKIPPED_NUMBERS 1000
+
+static struct key skipped_set(const struct message_id *id) {
+    struct key key = taken_key(id);
+    key.bytes[0] = KEY_SKIPPED;
+    return key;
+}
+
+static void skip(struct state *state, const struct message_id *id, uint64_t first) {
+    struct key set = skipped_set(id);
+    uint64_t last = id->number - 1, oldest = last > SKIPPED_NUMBERS ? last - SKIPPED_NUMBERS + 1 : 1;
+    state_note(state, ranges_add(state->vault, key_view(&set), first > oldest ? first : oldest, last));
+    if (oldest > 1)
+        state_note(state, ranges_remove(state->vault, key_view(&set), 1, oldest - 1));
+}
+
+static bool was_skipped(struct state *state, const struct message_id *id) {
+    struct key set = skipped_set(id);
+    uint64_t count = 0;
+    state_note(state, ranges_count(state->vault, key_view(&set), id->number, id->number, &count));
+    return count > 0;
+}
+
 /* True, and raised, where the number is above every one taken before. */
 static bool raise_highest(struct state *state, const struct message_id *id, struct taken *ret_taken) {
     struct key key = taken_key(id);
@@ -72,6 +98,8 @@ static bool raise_highest(struct state *state, const struct message_id *id, stru
         return false;
     if (!ret_taken->highest)
         ret_taken->first = id->number;
+    else if (id->number > ret_taken->highest + 1)
+        skip(state, id, ret_taken->highest + 1);
     bytes_put64(value, id->number);
     bytes_put64(value + 8, ret_taken->first);
     return state_put(state, &key, value, sizeof(value)) == 0;
@@ -115,12 +143,16 @@ int state_inbox_judge(struct state *state, const struct message_id *id, uint64_t
     bool is_mine = id->to == own_account;
     bool is_fresh = raise_highest(state, id, &taken);
     bool is_passed = !is_fresh && (id->number < taken.first || (is_mine && has(state, KEY_UNOPENED, id)));
-    if (is_mine &&
-        !is_passed) /* of a duplicate, too: it is acknowledged again, and that may get lost again */
+    bool is_behind = !is_fresh && !is_passed && was_skipped(state, id);
+    if (is_mine && !is_passed &&
+        !is_behind) /* of a duplicate, too: it is acknowledged again, and that may get lost again */
         add(state, KEY_DELIVERED, id, id->number);
     if (state->error)
         return state->error;
-    *ret_take = is_fresh ? INBOX_FRESH : is_passed ? INBOX_PASSED : INBOX_DUPLICATE;
+    *ret_take = is_fresh    ? INBOX_FRESH
+                : is_passed ? INBOX_PASSED
+                : is_behind ? INBOX_BEHIND
+                            : INBOX_DUPLICATE;
     return 0;
 }
 
@@ -151,6 +183,14 @@ int state_inbox_take(struct state *state, const struct frame_message *message, u
 int state_inbox_unopened(struct state *state, const struct message_id *id) {
     take_out(state, KEY_DELIVERED, id, id->number);
     add(state, KEY_UNOPENED, id, id->number);
+    return state->error;
+}
+
+int state_inbox_behind_told(struct state *state, const struct message_id *id, uint64_t own_account) {
+    struct key skipped = skipped_set(id);
+    state_note(state, ranges_remove(state->vault, key_view(&skipped), id->number, id->number));
+    if (id->to == own_account)
+        add(state, KEY_UNOPENED, id, id->number);
     return state->error;
 }
 

@@ -27,9 +27,11 @@ struct received {
 
 /* Takes a message. A duplicate is stored nowhere again. One with a number below the first that was taken of
  * its key was never here: it was on its way before this device was linked, was sent again, and came behind
- * later ones. It is passed over like a duplicate, but not delivered. Whether a message is addressed to the
- * own account or a copy of what another own device sent is seen from own_account. */
-enum inbox_take { INBOX_FRESH, INBOX_DUPLICATE, INBOX_PASSED };
+ * later ones. It is passed over like a duplicate, but not delivered. So is one with a number that was passed
+ * over when a higher one came (INBOX_BEHIND): somebody has held it back, or it was lost on the way and sent
+ * again. Whether a message is addressed to the own account or a copy of what another own device sent is seen
+ * from own_account. */
+enum inbox_take { INBOX_FRESH, INBOX_DUPLICATE, INBOX_PASSED, INBOX_BEHIND };
 int state_inbox_take(struct state *state, const struct frame_message *message, uint64_t own_account,
                      enum inbox_take *ret_take);
 /* The same in two steps, for what is opened between them (opening.h). judge: its number and marks. put: what
@@ -39,6 +41,8 @@ int state_inbox_judge(struct state *state, const struct message_id *id, uint64_t
 int state_inbox_put(struct state *state, const struct received *message, uint64_t own_account);
 /* It did not open: it is not delivered, and passed over when it comes again. */
 int state_inbox_unopened(struct state *state, const struct message_id *id);
+/* People were told of this INBOX_BEHIND: when it comes again it is passed over, or, a copy, a duplicate. */
+int state_inbox_behind_told(struct state *state, const struct message_id *id, uint64_t own_account);
 /* A sentence for people about this account, or this device of it. */
 int state_inbox_notice(struct state *state, uint64_t account, uint16_t device, const char *sentence);
 
