@@ -390,6 +390,7 @@ void sealed_take(struct sealed_rig *rig, struct sealed_device *device) {
         struct frame_message message = device->queue[0];
         cr_assert_eq(state_begin(device->state), 0);
         cr_assert_eq(opening_take(device->state, &device->own, &message, rig->now_s, &take), 0);
+        cr_assert_eq(opening_tell(device->state), 0);
         if (!sealed_commit(rig, device))
             continue; /* it was not acknowledged: it comes again */
         device->passed += take == INBOX_PASSED;

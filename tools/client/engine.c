@@ -421,7 +421,9 @@ static int prepare(struct engine *engine) {
 }
 
 static int commit_transaction(struct engine *engine) {
-    int error = prepare(engine);
+    int error = opening_tell(engine->state);
+    if (!error)
+        error = prepare(engine);
     if (!error && engine->has_messages && engine->before_commit)
         error = engine->before_commit(engine->before_commit_context, engine->state);
     if (error) {

@@ -51,6 +51,7 @@ enum key_kind {
     KEY_TROUBLE = 't',  /* enum opening_trouble -> how often */
     KEY_UNOPENED = 'u', /* as KEY_DELIVERED: did not open */
     KEY_SHOWN = 'v',    /* account -> the account key whose safety number a person was shown last */
+    KEY_UNTOLD = 'w',   /* account, device, enum opening_trouble -> how often; until the turn ends */
 };
 
 struct key {

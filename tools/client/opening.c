@@ -1,6 +1,7 @@
 #include "tools/client/opening.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 #define WAITING_LETTER 'w' /* counter: the last position of a waiting message */
 #define WAITING_BYTES 19   /* of a key: kind, account, device, position */
+#define UNTOLD_BYTES 12    /* of a key: kind, account, device, trouble */
 #define SENTENCE_BYTES 256
 
 /* --- troubles ------------------------------------------------------------------------------------------- */
@@ -41,10 +43,9 @@ static struct key trouble_key(enum opening_trouble trouble) {
     return key;
 }
 
-uint64_t opening_count(struct state *state, enum opening_trouble trouble) {
-    struct key key = trouble_key(trouble);
+static uint64_t read_count(struct state *state, const struct key *key) {
     struct disk_view value;
-    if (state_get(state, &key, &value) != 0)
+    if (state_get(state, key, &value) != 0)
         return 0;
     if (value.bytes == sizeof(uint64_t))
         return bytes_get64(value.at);
@@ -52,11 +53,58 @@ uint64_t opening_count(struct state *state, enum opening_trouble trouble) {
     return 0;
 }
 
+static void raise_count(struct state *state, const struct key *key) {
+    uint8_t value[sizeof(uint64_t)];
+    bytes_put64(value, read_count(state, key) + 1);
+    state_put(state, key, value, sizeof(value));
+}
+
+uint64_t opening_count(struct state *state, enum opening_trouble trouble) {
+    struct key key = trouble_key(trouble);
+    return read_count(state, &key);
+}
+
 static void count(struct state *state, enum opening_trouble trouble) {
     struct key key = trouble_key(trouble);
-    uint8_t value[sizeof(uint64_t)];
-    bytes_put64(value, opening_count(state, trouble) + 1);
-    state_put(state, &key, value, sizeof(value));
+    raise_count(state, &key);
+}
+
+/* Counted, and people are told when the turn ends. */
+static void count_untold(struct state *state, struct x3dh_address remote, enum opening_trouble trouble) {
+    struct key key = key_of(KEY_UNTOLD);
+    uint8_t letter = (uint8_t)trouble;
+    key_add64(&key, remote.account);
+    key_add16(&key, remote.device);
+    key_add(&key, &letter, 1);
+    count(state, trouble);
+    raise_count(state, &key);
+}
+
+/* key: KEY_UNTOLD's. */
+static int tell(struct state *state, const uint8_t *key, uint64_t times) {
+    char sentence[SENTENCE_BYTES], more[40] = "";
+    unsigned trouble = key[UNTOLD_BYTES - 1];
+    if (times > 1)
+        snprintf(more, sizeof(more), " (and %" PRIu64 " more)", times - 1);
+    snprintf(sentence, sizeof(sentence), "a message %s: %s%s",
+             trouble == TROUBLE_REORDERED ? "is left out" : "could not be opened",
+             opening_trouble_help(trouble), more);
+    return state_inbox_notice(state, bytes_get64_be(key + 1), bytes_get16_be(key + 9), sentence);
+}
+
+int opening_tell(struct state *state) {
+    const struct key from = key_of(KEY_UNTOLD);
+    struct disk_view at, value;
+    while (state_seek(state, &from, 1, &at, &value) == 0) {
+        struct key key = {.used = 0};
+        if (at.bytes != UNTOLD_BYTES || value.bytes != sizeof(uint64_t))
+            return state_damaged(state);
+        uint64_t times = bytes_get64(value.at);
+        key_add(&key, at.at, at.bytes);
+        if (state_delete(state, &key) != 0 || tell(state, key.bytes, times) != 0)
+            break;
+    }
+    return state->error;
 }
 
 /* --- one message ---------------------------------------------------------------------------------------- */
@@ -188,20 +236,11 @@ static enum opening_trouble take_content(struct opening *opening) {
     }
 }
 
-/* Counted, and a line for people. */
-static void tell(struct state *state, struct x3dh_address remote, const char *what,
-                 enum opening_trouble trouble) {
-    char sentence[SENTENCE_BYTES];
-    count(state, trouble);
-    snprintf(sentence, sizeof(sentence), "%s: %s", what, opening_trouble_help(trouble));
-    state_inbox_notice(state, remote.account, remote.device, sentence);
-}
-
 /* It is lost; what comes next should not be. A device of a newer version, or one that uses another key than
  * its own, would not open what comes from here either. */
 static int fail(struct opening *opening, enum opening_trouble trouble) {
     struct state *state = opening->state;
-    tell(state, opening->remote, "a message could not be opened", trouble);
+    count_untold(state, opening->remote, trouble);
     bool heals = trouble == TROUBLE_FORGED || trouble == TROUBLE_NO_KEY || trouble == TROUBLE_AHEAD;
     if (heals && state_channels_heal(state, opening->remote, opening->now_s))
         answers_ask_keys(state, opening->remote);
@@ -354,7 +393,7 @@ int opening_go_on(struct state *state, const struct identity *own, uint64_t acco
             break;
         device = (uint16_t)(device + !go_on);
     }
-    return error == -ENOENT ? 0 : error;
+    return error && error != -ENOENT ? error : opening_tell(state);
 }
 
 uint64_t opening_waiting(struct state *state, uint64_t account) {
@@ -411,8 +450,8 @@ static int take_pairing(struct state *state, const struct identity *own, const s
 
 static int take_behind(struct state *state, const struct identity *own, const struct frame_message *message,
                        enum inbox_take *ret_take) {
-    tell(state, (struct x3dh_address){message->id.from, message->id.from_device}, "a message is left out",
-         TROUBLE_REORDERED);
+    struct x3dh_address remote = {.account = message->id.from, .device = message->id.from_device};
+    count_untold(state, remote, TROUBLE_REORDERED);
     *ret_take = INBOX_PASSED;
     return state_inbox_behind_told(state, &message->id, own->account);
 }

@@ -4,9 +4,9 @@
  *
  * Where the sending device is not known to be the account's, the message waits, and those of that device
  * behind it, until the list has been asked for; where its name is asked for, until that is known, because it
- * may be doubted by it; and where the account is doubted, until a person accepts it. What
- * does not open is counted by reason, leaves a line for people in the inbox, and has a new channel begun, so
- * that what comes next opens.
+ * may be doubted by it; and where the account is doubted, until a person accepts it. What does not open is
+ * counted by reason, is told to people by a line in the inbox, and has a new channel begun, so that what comes
+ * next opens.
  *
  * Threads: one.  Memory: nothing is kept; texts are wiped. All in a write transaction. */
 #ifndef TERN_TOOLS_CLIENT_OPENING_H
@@ -45,6 +45,10 @@ uint64_t opening_count(struct state *state, enum opening_trouble trouble);
  * sender hears that (MARK, passed over). */
 int opening_take(struct state *state, const struct identity *own, const struct frame_message *message,
                  uint64_t now_s, enum inbox_take *ret_take);
+
+/* Before the transaction is committed: a line for people of each sending device and reason, however many
+ * messages. */
+int opening_tell(struct state *state);
 
 /* What waits of this account is tried again: its list was asked for, with these news, or a person accepted
  * its account key. answers.c calls it. */
