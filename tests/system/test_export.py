@@ -133,8 +133,28 @@ def what_can_not_be_done_is_said(world):
     with open(file, "rb") as whole, open(world.file("cut"), "wb") as cut:
         cut.write(whole.read()[:-1])
     says(moved.run("import", world.file("cut"), "--passphrase-file", good, code=1), "its end is missing")
+    check(not os.path.exists(moved.home), "a failed import leaves something behind")
     says(moved.run("status", code=5), "is not linked")
     says(moved.run("export", world.file("y"), "--passphrase-file", good, code=5), "is not linked")
+    moved.run("import", file, "--passphrase-file", good)
+    check_equal(status(moved)["name"], "alice", "whose it is")
+
+
+@test
+def what_was_killed_is_in_nobodys_way(world):
+    alice = world.linked(world.switch(), "alice")
+    good, file = passphrase(world, "good", "good"), world.file("alice.tern")
+    for _ in range(3):
+        exporting = alice.start("export", file, "--passphrase-file", good)
+        until(lambda: os.path.exists(file + ".part"), 20, "the export to begin")
+        exporting.kill()
+        check(not os.path.exists(file), "a part of it has the name of the whole")
+    alice.run("export", file, "--passphrase-file", good)
+    check(not os.path.exists(file + ".part"), "what was killed is left")
+    moved = world.client("moved")
+    importing = moved.start("import", file, "--passphrase-file", good)
+    until(lambda: os.path.exists(os.path.join(moved.home, "home.lock")), 20, "the import to begin")
+    importing.kill()
     moved.run("import", file, "--passphrase-file", good)
     check_equal(status(moved)["name"], "alice", "whose it is")
 

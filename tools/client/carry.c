@@ -9,6 +9,7 @@
 #include "tools/client/relock.h"
 #include "tools/client/remake.h"
 #include "tools/client/sealing.h"
+#include "tools/client/whole.h"
 
 #define VERSION 1
 #define FLAG_LOCKED 1
@@ -66,16 +67,6 @@ static void carrier_destroy(struct carrier *carrier) {
 
 /* --- out ------------------------------------------------------------------------------------------------ */
 
-static int write_all(int file, const uint8_t *bytes, size_t count) {
-    for (size_t at = 0; at < count;) {
-        ssize_t wrote = write(file, bytes + at, count - at);
-        if (wrote < 0 && errno != EINTR)
-            return -errno;
-        at += wrote > 0 ? (size_t)wrote : 0;
-    }
-    return 0;
-}
-
 static int write_header(struct carrier *carrier, const char *passphrase, struct lock_cost cost,
                         bool is_locked) {
     uint8_t key[PRIMITIVE_KEY_BYTES], *header = carrier->header;
@@ -88,7 +79,7 @@ static int write_header(struct carrier *carrier, const char *passphrase, struct 
     int error = lock_key(passphrase, cost, &fresh, key, header + HEADER_LOCK);
     if (!error) {
         crypto_secretstream_xchacha20poly1305_init_push(&carrier->stream, header + HEADER_STREAM, key);
-        error = write_all(carrier->file, header, HEADER_BYTES);
+        error = whole_write(carrier->file, header, HEADER_BYTES);
     }
     primitive_wipe(key, sizeof(key));
     return error;
@@ -101,7 +92,7 @@ static int write_piece(struct carrier *carrier, bool is_last) {
                                                carrier->used, carrier->is_first ? carrier->header : NULL,
                                                carrier->is_first ? HEADER_BYTES : 0, tag);
     carrier->is_first = false;
-    int error = write_all(carrier->file, carrier->sealed, carrier->used + EXTRA_BYTES);
+    int error = whole_write(carrier->file, carrier->sealed, carrier->used + EXTRA_BYTES);
     carrier->used = 0;
     return error;
 }
@@ -159,8 +150,6 @@ int carry_out(struct state *state, const char *passphrase, struct lock_cost cost
         error = add_records(carrier, state);
     if (!error)
         error = write_piece(carrier, true);
-    if (!error && fsync(file) < 0)
-        error = -errno;
     carrier_destroy(carrier);
     return error;
 }
@@ -376,8 +365,10 @@ int carry_in(const char *home, const char *passphrase, struct lock_cost cost, in
         error = disk_is_there(home) ? -EEXIST : read_header(carrier, passphrase);
     if (!error)
         error = make(carrier, home, passphrase, cost, ret_carried);
-    if (alone >= 0)
+    if (alone >= 0 && disk_is_there(home))
         close(alone);
+    else if (alone >= 0)
+        holder_leave(home, alone);
     carrier_destroy(carrier);
     return error;
 }

@@ -20,8 +20,8 @@
 
 #define CARRY_PIECE_BYTES (64u << 10) /* before it is sealed */
 
-/* Writes the state into an empty file that is open for writing, and syncs it. Negative errno: of the file, of
- * the disk, or lock_key's. */
+/* Writes the state into an empty file that is open for writing (whole.h). Negative errno: of the file, of the
+ * disk, or lock_key's. */
 int carry_out(struct state *state, const char *passphrase, struct lock_cost cost, int file);
 
 struct carried {
@@ -30,7 +30,8 @@ struct carried {
 };
 
 /* Makes a state of the file in a home that has none. Where the state was locked, the new one is, with the
- * passphrase of the file. However it ends, and whatever is killed when, there is all of it or none. -EEXIST:
+ * passphrase of the file. However it ends, and whatever is killed when, there is all of it or none; of one
+ * that fails nothing stays in the home. -EEXIST:
  * the home has a state; -EWOULDBLOCK: another program is making one; -ENOMSG: not such a file; -EPROTO: a
  * newer version wrote it; -EKEYREJECTED: another passphrase; -EBADMSG: it was changed, or its end is missing;
  * those of the file and the disk. */

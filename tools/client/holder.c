@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOCK_FILE "holder.lock"
@@ -53,30 +54,39 @@ void holder_drain(struct holder *holder) {
     }
 }
 
-int holder_lock(const char *folder, const char *name) {
-    int lock = open_lock(folder, name);
-    if (lock < 0)
-        return lock;
-    if (flock(lock, LOCK_EX | LOCK_NB) < 0) {
-        int error = -errno;
+/* Not one whose file was removed meanwhile: others would not see it. */
+static int lock_file(const char *folder, const char *name, int how) {
+    for (;;) {
+        struct stat status;
+        int lock = open_lock(folder, name);
+        if (lock < 0)
+            return lock;
+        if (flock(lock, how) < 0 || fstat(lock, &status) < 0) {
+            int error = -errno;
+            close(lock);
+            return error;
+        }
+        if (status.st_nlink > 0)
+            return lock;
         close(lock);
-        return error;
     }
-    return lock;
+}
+
+int holder_lock(const char *folder, const char *name) {
+    return lock_file(folder, name, LOCK_EX | LOCK_NB);
 }
 
 int holder_share(const char *folder) {
-    int lock = open_lock(folder, SHARED_FILE);
-    if (lock < 0)
-        return lock;
-    if (flock(lock, LOCK_SH) < 0) {
-        int error = -errno;
-        close(lock);
-        return error;
-    }
-    return lock;
+    return lock_file(folder, SHARED_FILE, LOCK_SH);
 }
 
 int holder_alone(const char *folder) {
-    return holder_lock(folder, SHARED_FILE);
+    return lock_file(folder, SHARED_FILE, LOCK_EX | LOCK_NB);
+}
+
+void holder_leave(const char *folder, int alone) {
+    char path[PATH_MAX];
+    if ((size_t)snprintf(path, sizeof(path), "%s/" SHARED_FILE, folder) < sizeof(path))
+        unlink(path);
+    close(alone);
 }

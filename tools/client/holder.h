@@ -38,5 +38,7 @@ int holder_lock(const char *folder, const char *name);
  * another program has it open. */
 int holder_share(const char *folder);
 int holder_alone(const char *folder);
+/* Ends having it alone, in a folder with nothing in it: the lock's file goes, too. */
+void holder_leave(const char *folder, int alone);
 
 #endif

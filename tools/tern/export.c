@@ -5,9 +5,11 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tools/client/carry.h"
+#include "tools/client/whole.h"
 #include "tools/tern/home.h"
 #include "tools/tern/passphrase.h"
 
@@ -23,6 +25,8 @@ static int file_failed(const char *path, int error) {
         problem = "a newer version of tern wrote it";
     else if (error == -EBADMSG)
         problem = "it was changed, or its end is missing";
+    else if (error == -EBUSY)
+        problem = "another `tern export` is writing it";
     fprintf(stderr, "tern: %s: %s\n", path, problem ? problem : strerror(-error));
     return EXIT_FAILED;
 }
@@ -30,16 +34,16 @@ static int file_failed(const char *path, int error) {
 /* --- export --------------------------------------------------------------------------------------------- */
 
 static int write_file(struct client *client, const char *path, const char *passphrase) {
-    int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, EXPORT_MODE);
-    if (file < 0)
-        return file_failed(path, -errno);
-    int error = carry_out(client_state(client), passphrase, cost, file);
-    if (close(file) < 0 && !error)
-        error = -errno;
-    if (!error)
-        return EXIT_DONE;
-    unlink(path);
-    return file_failed(path, error);
+    struct whole whole;
+    int error = whole_begin(&whole, path, EXPORT_MODE);
+    if (error)
+        return file_failed(path, error);
+    error = carry_out(client_state(client), passphrase, cost, whole.file);
+    if (error)
+        whole_abort(&whole);
+    else
+        error = whole_finish(&whole);
+    return error ? file_failed(path, error) : EXIT_DONE;
 }
 
 static int export_state(struct client *client, const struct options *options) {
@@ -76,9 +80,11 @@ static int import_failed(const char *home, const char *path, int error) {
 
 static int read_file(const char *home, const char *path, const char *passphrase) {
     struct carried carried;
+    struct stat status;
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0)
         return file_failed(path, -errno);
+    bool is_new = stat(home, &status) < 0;
     int error = client_make_home(home);
     if (error) {
         close(file);
@@ -86,6 +92,8 @@ static int read_file(const char *home, const char *path, const char *passphrase)
     }
     error = carry_in(home, passphrase, cost, file, &carried);
     close(file);
+    if (error && is_new)
+        rmdir(home);
     if (error)
         return import_failed(home, path, error);
     printf("imported to %s%s; the folder it was exported from is not to be used any more\n", home,

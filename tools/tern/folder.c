@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tools/client/whole.h"
 #include "tools/tern/terminal.h"
 
 #define FILE_MODE 0600
@@ -50,16 +51,6 @@ void folder_safe_name(const char *name, unsigned copy, char ret_name[FOLDER_NAME
 
 /* --- writing -------------------------------------------------------------------------------------------- */
 
-static int write_all(int file, const uint8_t *bytes, size_t count) {
-    for (size_t at = 0; at < count;) {
-        ssize_t wrote = write(file, bytes + at, count - at);
-        if (wrote < 0 && errno != EINTR)
-            return -errno;
-        at += wrote > 0 ? (size_t)wrote : 0;
-    }
-    return 0;
-}
-
 static int write_chunks(int file, struct state *state, const struct transfer *transfer) {
     crypto_generichash_state hashing;
     uint8_t hash[FILES_HASH_BYTES];
@@ -71,7 +62,7 @@ static int write_chunks(int file, struct state *state, const struct transfer *tr
         if (!error && (chunk.bytes == 0 || chunk.bytes > transfer->size - at))
             error = -EUCLEAN;
         if (!error)
-            error = write_all(file, chunk.at, chunk.bytes);
+            error = whole_write(file, chunk.at, chunk.bytes);
         if (error)
             return error;
         crypto_generichash_update(&hashing, chunk.at, chunk.bytes);
@@ -102,22 +93,11 @@ static bool is_there(const struct folder *folder, const char *name, const struct
     return got == 0 && memcmp(hash, transfer->hash, sizeof(hash)) == 0;
 }
 
-/* Some file systems have no rename that spares what is there. */
-static int rename_to(const struct folder *folder, const char *part, const char *name) {
-    if (renameat2(folder->fd, part, folder->fd, name, RENAME_NOREPLACE) == 0)
-        return 0;
-    if (errno != EINVAL)
-        return -errno;
-    if (linkat(folder->fd, part, folder->fd, name, 0) < 0)
-        return -errno;
-    return unlinkat(folder->fd, part, 0) < 0 ? -errno : 0;
-}
-
 static int give_name(const struct folder *folder, const char *part, const struct transfer *transfer,
                      char ret_name[FOLDER_NAME_BYTES_MAX + 1]) {
     for (unsigned copy = 1; copy <= COPIES_MAX; copy++) {
         folder_safe_name(transfer->name, copy, ret_name);
-        int error = rename_to(folder, part, ret_name);
+        int error = whole_rename(folder->fd, part, ret_name);
         if (error == -EEXIST && is_there(folder, ret_name, transfer))
             error = unlinkat(folder->fd, part, 0) < 0 ? -errno : 0;
         if (error == 0)

@@ -190,8 +190,10 @@ const struct command options_commands[] = {
     {"export", "FILE", 1, 1, "write all that the device knows to FILE, encrypted",
      "FILE is new, is encrypted with a passphrase of its own, and holds this device's keys, its account's "
      "key where it has that, and its messages. Who has FILE and the passphrase is this device. It is of one "
-     "moment: what is sent and received afterwards is not in it. On a folder that is not locked, "
-     "--passphrase-file does what --new-passphrase-file does.",
+     "moment: what is sent and received afterwards is not in it, and what is on its way to the device then "
+     "does not open where FILE is imported. So listen until nothing waits, then export, and import at once. "
+     "An export that is killed leaves FILE.part, which the next one takes away. On a folder that is not "
+     "locked, --passphrase-file does what --new-passphrase-file does.",
      export_options, export_run},
     {"import", "FILE", 1, 1, "make an empty home folder the device in FILE",
      "FILE was written by `tern export`; --passphrase-file has its passphrase. The folder it came from is "
