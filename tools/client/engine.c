@@ -220,11 +220,8 @@ static int take_message(struct engine *engine, const struct frame *frame) {
     return take == INBOX_PASSED && id->to == own ? pass_over(engine, id) : 0;
 }
 
-/* Of what another own device sent, for people to see here, too. Messages to the own account are not shown as
- * sent. */
+/* Of what another own device sent, for people to see here, too. */
 static int take_receipt_of_copy(struct engine *engine, const struct frame_range *range, uint8_t flags) {
-    if (range->id.to == engine->identity.account)
-        return 0;
     int error = open_transaction(engine);
     return error ? error : disk_failed(engine, copies_tick(engine->state, range, flags));
 }
@@ -237,7 +234,7 @@ static int take_receipt(struct engine *engine, const struct frame *frame) {
     const struct message_id *id = &range.id;
     const struct identity *own = &engine->identity;
     if (id->from == own->account && id->from_device != own->device)
-        return take_receipt_of_copy(engine, &range, frame->flags);
+        return id->to == own->account ? 0 : take_receipt_of_copy(engine, &range, frame->flags);
     if (id->from != own->account || id->epoch != own->epoch)
         return 0;
     int error = open_transaction(engine);

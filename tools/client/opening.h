@@ -5,8 +5,8 @@
  * Where the sending device is not known to be the account's, the message waits, and those of that device
  * behind it, until the list has been asked for; where its name is asked for, until that is known, because it
  * may be doubted by it; and where the account is doubted, until a person accepts it. What does not open is
- * counted by reason, is told to people by a line in the inbox, and has a new channel begun, so that what comes
- * next opens.
+ * counted by reason, is told to people by a line in the inbox, and has a new channel begun, so that what
+ * comes next opens.
  *
  * Threads: one.  Memory: nothing is kept; texts are wiped. All in a write transaction. */
 #ifndef TERN_TOOLS_CLIENT_OPENING_H
