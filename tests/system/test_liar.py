@@ -229,6 +229,7 @@ def refused_frame(one, reason):
 def a_name_that_is_given_to_another_account_is_told_and_gets_nothing(world):
     liar, (alice, bob, carol) = people(world, "alice", "bob", "carol")
     alice.run("send", "bob", "to bob", "--wait", "sent", *WAIT)
+    alice.run("verify", "bob", *WAIT)
     alice.run("verify", "bob", "--yes", *WAIT)
 
     def answer(session, one):
@@ -285,9 +286,55 @@ def a_name_that_is_said_behind_the_list_is_told_before_anything_is_shown(world):
 
 
 @test
+def a_person_s_word_is_for_the_number_that_was_shown_alone(world):
+    """Between the number's being shown and --yes, the switch gives the name to eve."""
+    liar, (alice, bob, eve) = people(world, "ann", "bob", "eve")
+    alice.run("send", "bob", "to bob", *WAIT)
+    bob.listen(1)
+    alice.run("verify", "bob", *WAIT)
+
+    def lie(session, one):
+        if session.account != 1:
+            return None
+        if one[2] == wire.WELCOME:
+            return [one, wire.frame(wire.BLOCKED, struct.pack("<HBBQ", 1, 1, 0, 2))]  # bob is no more
+        return [one.replace(b"eve", b"bob")] if one[2] == wire.ACCOUNT else None
+
+    def answer(session, one):
+        if session.account == 1 and one[2] == wire.LOOKUP and b"bob" in one:
+            session.say(session.switch, [one.replace(b"bob", b"eve")])
+            return []
+        return None
+
+    liar.lie, liar.answer = lie, answer
+    alice.run("listen", "--seconds", "1")
+    said = json.loads(alice.run("verify", "bob", "--yes", "--json", *WAIT).out())
+    check_equal((said["account"], said["verified"]), (2, True), "whom the person's word is for")
+    liar.lie = liar.answer = None
+    alice.run("send", "bob", "for bob alone", "--strict", *WAIT)
+    check_equal([one["text"] for one in bob.listen(1)], ["for bob alone"], "what bob got")
+    check_equal(eve.run("listen", "--json", "--seconds", "1").out(), b"", "what eve got")
+
+
+@test
+def one_s_own_name_can_be_no_other_s(world):
+    """In WELCOME: it would have what is for bob sent to alice's own devices, and stand in link URIs."""
+    liar, (alice, bob) = people(world, "ann", "bob")
+    alice.run("send", "bob", "first", *WAIT)
+    for name in (b"bob", b"';\x1b"):
+        liar.lie = lambda session, one, name=name: [one.replace(b"ann", name)] if one[2] == wire.WELCOME else None
+        alice.run("listen", "--seconds", "1")
+    liar.lie = None
+    check_equal(json.loads(alice.run("status", "--json").out())["name"], "ann", "one's own name")
+    alice.run("send", "bob", "for bob alone", "--strict", *WAIT)
+    check_equal([one["text"] for one in bob.listen(2)], ["first", "for bob alone"], "what bob got")
+
+
+@test
 def a_known_account_that_is_given_another_name_is_told_and_gets_nothing(world):
     liar, (alice, bob) = people(world, "alice", "bob")
     alice.run("send", "bob", "to bob", "--wait", "sent", *WAIT)
+    alice.run("verify", "bob", *WAIT)
     alice.run("verify", "bob", "--yes", *WAIT)
 
     def lie(session, one):

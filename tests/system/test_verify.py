@@ -18,6 +18,12 @@ def number(client, name, code=0, *options):
     return json.loads(client.run("verify", name, "--json", *options, code=code).out())
 
 
+def compared(client, name, changed=False):
+    """A person has looked at the number, and it is the other side's."""
+    number(client, name, 1 if changed else 0)
+    return number(client, name, 0, "--yes")
+
+
 def begun_anew(world, switch, name, home, device=1):
     """The account's only device is gone; a new one makes a new account key."""
     switch.ctl("device", "revoke", name, device)
@@ -56,7 +62,7 @@ def a_changed_key_is_told_before_anything_goes(world):
     alice, bob = world.linked(switch, "alice", "bob")
     alice.run("send", "bob", "to the first key", *WAIT)
     bob.listen(1)
-    before = number(alice, "bob", 0, "--yes")
+    before = compared(alice, "bob")
     again = begun_anew(world, switch, "bob", "bob-again")
     said = alice.run("send", "bob", "to the new key", "--wait", "sent", *WAIT)
     says(said, LOUD)
@@ -83,7 +89,7 @@ def strict_sends_nothing_to_a_key_that_changed(world):
     said = alice.run("verify", "bob", code=1)
     says(said, LOUD)
     check_equal(number(alice, "bob", 1)["changed"], True, "still changed")
-    seen = number(alice, "bob", 0, "--yes")
+    seen = compared(alice, "bob", changed=True)
     check_equal((seen["verified"], seen["changed"]), (True, False), "accepted by a person")
     check_equal(seen["safety_number"], number(again, "alice")["safety_number"], "the number")
     alice.run("send", "bob", "to bob, as he is", "--strict", *WAIT)
@@ -112,7 +118,7 @@ def what_strict_holds_goes_with_no_other_command(world):
     says(held, "nothing goes until `tern verify bob --yes`")
     alice.run("listen", "--seconds", "1")
     check_equal(again.run("listen", "--json", "--seconds", "1").out(), b"", "what the new key got")
-    number(alice, "bob", 0, "--yes")
+    compared(alice, "bob", changed=True)
     alice.run("send", "bob", "last", *WAIT)
     got = [line.get("text", line.get("file")) for line in again.listen(5)]
     check_equal(got, ["strict", "plain", "f", "chatted", "last"], "what bob got")
@@ -129,7 +135,7 @@ def a_number_that_was_not_shown_is_not_marked(world):
     shown = number(alice, "bob")
     again = begun_anew(world, switch, "bob", "bob-again")
     refused = alice.run("verify", "bob", "--yes", "--json", code=1)
-    says(refused, "the number is another than the one that was shown last")
+    says(refused, "the number is not one that was shown before")
     seen = json.loads(refused.out())
     check(seen["safety_number"] != shown["safety_number"], "the new number is shown: %r", seen)
     check_equal((seen["verified"], seen["changed"]), (False, True), "what was not compared")
@@ -153,7 +159,7 @@ def a_name_that_is_another_account_s_is_told_before_anything_goes(world):
     alice, bob = world.linked(switch, "alice", "bob")
     alice.run("send", "bob", "to the first bob", *WAIT)
     bob.listen(1)
-    before = number(alice, "bob", 0, "--yes")
+    before = compared(alice, "bob")
     another = given_anew(world, switch, "bob", "another-bob")
     says(alice.run("send", "bob", "is he there?", *WAIT, code=4), "no such account")
     said = alice.run("send", "bob", "to the other bob", *WAIT)
@@ -173,7 +179,7 @@ def strict_sends_nothing_to_another_account_of_a_known_name(world):
     alice, bob = world.linked(switch, "alice", "bob")
     alice.run("send", "bob", "to the first bob", *WAIT)
     bob.listen(1)
-    number(alice, "bob", 0, "--yes")
+    compared(alice, "bob")
     another = given_anew(world, switch, "bob", "another-bob")
     says(alice.run("send", "bob", "is he there?", "--strict", *WAIT, code=4), "no such account")
     held = alice.run("send", "bob", "--file", world.file("f", b"for whom?"), "--strict", "--timeout", "3", code=3)
@@ -181,10 +187,11 @@ def strict_sends_nothing_to_another_account_of_a_known_name(world):
     held = alice.run("send", "bob", "plain", "--timeout", "3", code=3)
     says(held, "nothing goes to bob until `tern verify bob --yes`")
     check_equal(another.run("listen", "--json", "--seconds", "1").out(), b"", "what the new account got")
+    says(alice.run("verify", "bob", "--yes", code=1), "the number is not one that was shown before")
     seen = number(alice, "bob", 1)
     check_equal((seen["verified"], seen["changed"]), (False, True), "what is known")
     check_equal(seen["safety_number"], number(another, "alice")["safety_number"], "the number, both sides")
-    seen = number(alice, "bob", 0, "--yes")
+    seen = compared(alice, "bob", changed=True)
     check_equal((seen["verified"], seen["changed"]), (True, False), "accepted by a person")
     alice.run("send", "bob", "to bob, whoever he is", "--strict", *WAIT)
     got = [line.get("text", line.get("file")) for line in another.listen(3)]
@@ -206,7 +213,7 @@ def what_another_account_of_a_known_name_sends_waits(world):
     check_equal([(one["name"], one["count"], one["changed"]) for one in waiting], [("bob", 1, True)], "what waits")
     plain = alice.run("status").out().decode()
     check("waiting   1 of bob: the account key is another than before" in plain, "status says: %s", plain)
-    number(alice, "bob", 0, "--yes")
+    compared(alice, "bob", changed=True)
     check_equal([one["text"] for one in alice.listen(1)], ["it is me, bob"], "what waited")
     check_equal(json.loads(alice.run("status", "--json").out())["waiting"], [], "what waits still")
 

@@ -31,6 +31,12 @@ static void forget(uint64_t account) {
     cr_assert_eq(state_commit(alice->state), 0);
 }
 
+static void welcome(const char *name, size_t bytes) {
+    cr_assert_eq(state_begin(alice->state), 0);
+    cr_assert_eq(naming_take_own(alice->state, &alice->own, name, bytes), 0);
+    cr_assert_eq(state_commit(alice->state), 0);
+}
+
 static void verify(uint64_t account) {
     cr_assert_eq(state_begin(alice->state), 0);
     cr_assert_eq(contacts_set_verified(alice->state, account, true), 0);
@@ -306,6 +312,25 @@ Test(naming, the_own_account_is_never_doubted_and_its_name_is_its_own, .init = b
     cr_assert(sealed_contact(alice, CAROL).is_doubted);
     call(ALICE, "alice");
     cr_assert_not(sealed_contact(alice, ALICE).is_doubted);
+}
+
+Test(naming, a_welcome_names_the_own_account_once, .init = begin, .fini = end) {
+    uint64_t account = 0;
+    call(BOB, "bob");
+    memset(alice->own.name, 0, sizeof(alice->own.name));
+    welcome("a'\x1b", 3);
+    welcome("al\0ce", 5);
+    welcome("", 0);
+    cr_assert_str_empty(alice->own.name);
+    welcome("alice", 5);
+    welcome("bob", 3);
+    cr_assert_str_eq(alice->own.name, "alice");
+    cr_assert_eq(state_look(alice->state), 0);
+    cr_assert_eq(state_find_account(alice->state, "bob", &account), 0);
+    cr_assert_eq(account, BOB);
+    cr_assert_eq(state_find_account(alice->state, "alice", &account), 0);
+    cr_assert_eq(account, ALICE);
+    state_end(alice->state);
 }
 
 /* What is stored of a contact, with every piece of news. */

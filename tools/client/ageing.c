@@ -3,10 +3,17 @@
 #include <errno.h>
 
 #include "tools/client/contacts.h"
+#include "tools/client/opening.h"
 #include "tools/client/pairing.h"
 #include "tools/client/state_channels.h"
 
 #define AGED_LETTER 'g' /* counter: when the state was looked through, UTC, s */
+
+/* What waits for a person's word may need any of its channels. */
+static bool any_waits(struct state *state, uint64_t account) {
+    uint64_t waiting;
+    return opening_next_account(state, account, &waiting) == 0 && waiting == account;
+}
 
 static int wipe_channels(struct state *state, uint64_t now_s) {
     struct contact contact = {.account = 0};
@@ -19,7 +26,7 @@ static int wipe_channels(struct state *state, uint64_t now_s) {
             error = contacts_get(state, at.account, &contact);
         if (error == -ENOENT)
             error = 0;
-        if (!error && contact_is_over(&contact, at.device, now_s))
+        if (!error && contact_is_over(&contact, at.device, now_s) && !any_waits(state, at.account))
             error = state_channels_delete(state, at);
         if (error)
             return error;

@@ -203,7 +203,8 @@ static int take_blocked(struct asking *asking, struct state *state, const struct
         ask.status = blocked.status;
         state_request_put(state, &ask);
     }
-    return blocked.status == REFUSAL_NO_ACCOUNT ? state_forget_account(state, blocked.account) : state->error;
+    return asked && blocked.status == REFUSAL_NO_ACCOUNT ? state_forget_account(state, blocked.account)
+                                                         : state->error;
 }
 
 static int take_list(struct asking *asking, struct state *state, const struct identity *own,

@@ -203,16 +203,16 @@ int contacts_set_shown(struct state *state, uint64_t account, const uint8_t acco
     return state_put(state, &key, account_key, IDENTITY_KEY_BYTES);
 }
 
-bool contacts_is_another_shown(struct state *state, uint64_t account,
-                               const uint8_t account_key[IDENTITY_KEY_BYTES]) {
+bool contacts_was_shown(struct state *state, uint64_t account,
+                        const uint8_t account_key[IDENTITY_KEY_BYTES]) {
     struct key key = shown_key(account);
     struct disk_view value;
     if (state_get(state, &key, &value) != 0)
         return false;
     if (value.bytes == IDENTITY_KEY_BYTES)
-        return !primitive_equal(value.at, account_key, IDENTITY_KEY_BYTES);
+        return primitive_equal(value.at, account_key, IDENTITY_KEY_BYTES);
     state_damaged(state);
-    return true;
+    return false;
 }
 
 /* --- lists ---------------------------------------------------------------------------------------------- */

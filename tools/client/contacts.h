@@ -86,11 +86,10 @@ int contacts_set_verified(struct state *state, uint64_t account, bool verified);
 static inline const uint8_t *contact_key(const struct contact *contact) {
     return contact->has_other ? contact->other.account_key : contact->account_key;
 }
-/* A person is shown the number of this account key. Whether another one's was shown last: what is compared is
- * not what would be accepted then. */
+/* A person is shown the number of this account key. Whether this account's number was, and it was this key's
+ * the last time: what a person has compared is nothing else. */
 int contacts_set_shown(struct state *state, uint64_t account, const uint8_t account_key[IDENTITY_KEY_BYTES]);
-bool contacts_is_another_shown(struct state *state, uint64_t account,
-                               const uint8_t account_key[IDENTITY_KEY_BYTES]);
+bool contacts_was_shown(struct state *state, uint64_t account, const uint8_t account_key[IDENTITY_KEY_BYTES]);
 
 /* --- for answers.c, sealing.c, opening.c and ageing.c --------------------------------------------------- */
 

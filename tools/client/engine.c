@@ -12,6 +12,7 @@
 #include "tools/client/copies.h"
 #include "tools/client/flow.h"
 #include "tools/client/marks.h"
+#include "tools/client/naming.h"
 #include "tools/client/opening.h"
 #include "tools/client/peer.h"
 #include "tools/client/publishing.h"
@@ -164,11 +165,7 @@ static int take_welcome(struct engine *engine, const struct frame *frame) {
     identity.device = welcome.device;
     identity.payload_bytes_max = welcome.payload_bytes_max;
     sodium_memzero(identity.code, sizeof(identity.code));
-    if (welcome.name_bytes <= FRAME_NAME_BYTES_MAX) {
-        memset(identity.name, 0, sizeof(identity.name));
-        memcpy(identity.name, welcome.name, welcome.name_bytes);
-        state_learn_name(engine->state, welcome.account, welcome.name, welcome.name_bytes);
-    }
+    naming_take_own(engine->state, &identity, welcome.name, welcome.name_bytes);
     state_set_identity(engine->state, &identity);
     sodium_memzero(identity.secret, sizeof(identity.secret));
     engine->identity = identity;

@@ -6,6 +6,7 @@
 #include "tools/client/contacts.h"
 #include "tools/client/sealing.h"
 #include "tools/client/state_inbox.h"
+#include "tools/client/uri.h"
 
 #define SENTENCE_BYTES 320 /* two names, and what is said of them */
 
@@ -25,6 +26,16 @@ static int doubt(struct state *state, const struct identity *own, uint64_t accou
     contacts_put(state, &contact);
     state_inbox_notice(state, account, 0, sentence);
     return sealing_drop(state, own, account);
+}
+
+int naming_take_own(struct state *state, struct identity *own, const char *name, size_t bytes) {
+    char text[FRAME_NAME_BYTES_MAX + 1] = {0};
+    if (bytes > FRAME_NAME_BYTES_MAX)
+        return 0;
+    memcpy(text, name, bytes);
+    if (!own->name[0] && strlen(text) == bytes && uri_name_is_valid(text))
+        memcpy(own->name, text, sizeof(own->name));
+    return own->name[0] ? state_learn_name(state, own->account, own->name, strlen(own->name)) : 0;
 }
 
 int naming_take(struct state *state, const struct identity *own, uint64_t account, const char *name) {

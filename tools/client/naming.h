@@ -15,5 +15,9 @@
 /* In a write transaction. The switch says that this account has this name, a valid one, and that of the own
  * account where it is that. 0, or the transaction's error. */
 int naming_take(struct state *state, const struct identity *own, uint64_t account, const char *name);
+/* In a write transaction. WELCOME gives the own account this name; one that is known, from the link URI or an
+ * earlier WELCOME, stays: or else the switch could have what is for others sent to oneself, and choose what
+ * stands in link URIs. */
+int naming_take_own(struct state *state, struct identity *own, const char *name, size_t bytes);
 
 #endif

@@ -383,11 +383,13 @@ int opening_go_on(struct state *state, const struct identity *own, uint64_t acco
         news == CONTACT_SAME || news == CONTACT_FIRST || news == CONTACT_NEWER || news == CONTACT_NONE;
     struct waiting waiting;
     uint16_t device = 0;
+    uint64_t mark = state_mark(state); /* many may wait */
     int error;
     while ((error = next_waiting(state, account, device, &waiting)) == 0) {
         bool go_on = false;
         error = open_waiting(state, own, &waiting, is_final, now_s, &go_on);
         free(waiting.frame);
+        state_release(state, mark);
         device = waiting.device;
         if (error || (!go_on && device == UINT16_MAX))
             break;
@@ -400,12 +402,13 @@ uint64_t opening_waiting(struct state *state, uint64_t account) {
     struct key key = waiting_key(account, 0, 0);
     struct disk_view at, value;
     uint8_t next = 0;
-    uint64_t waits = 0;
+    uint64_t waits = 0, mark = state_mark(state);
     while (state_seek(state, &key, 1 + sizeof(account), &at, &value) == 0 && at.bytes == WAITING_BYTES) {
         waits++;
         key.used = 0;
         key_add(&key, at.at, at.bytes);
         key_add(&key, &next, 1);
+        state_release(state, mark);
     }
     return waits;
 }

@@ -24,7 +24,7 @@ struct verifying {
     struct identity own; /* without its secret */
     struct contact self, contact;
     uint8_t key[IDENTITY_KEY_BYTES]; /* the account key whose number is shown */
-    bool is_another;                 /* than the one whose number was shown last */
+    bool was_shown;                  /* its number, the last time one was shown for this account */
 };
 
 /* --- keys that have changed ----------------------------------------------------------------------------- */
@@ -135,8 +135,8 @@ static void print_json(const struct verifying *verifying, const char *digits) {
 
 /* --- the command ---------------------------------------------------------------------------------------- */
 
-/* The number that is printed next is the one to compare from now on. --yes: a person has compared it, unless
- * it is another than the one that was printed last. */
+/* The number that is printed next is the one to compare from now on. --yes: a person has compared it, where it
+ * is the one that was printed last for this account. */
 static int mark(struct verifying *verifying) {
     struct state *state = client_state(verifying->client);
     struct contact *contact = &verifying->contact;
@@ -144,16 +144,16 @@ static int mark(struct verifying *verifying) {
         return EXIT_FAILED;
     contacts_get(state, contact->account, contact); /* another tern may have heard of another key by now */
     memcpy(verifying->key, contact_key(contact), sizeof(verifying->key));
-    verifying->is_another = contacts_is_another_shown(state, contact->account, verifying->key);
+    verifying->was_shown = contacts_was_shown(state, contact->account, verifying->key);
     contacts_set_shown(state, contact->account, verifying->key);
-    bool is_compared = verifying->options->yes && !verifying->is_another;
+    bool is_compared = verifying->options->yes && verifying->was_shown;
     if (is_compared && contact_is_changed(contact))
         accept_key(state, contact->account, true);
     if (is_compared)
         contacts_set_verified(state, contact->account, true);
     int error = state_commit(state);
-    if (verifying->options->yes && verifying->is_another && !error)
-        fprintf(stderr, "tern: the number is another than the one that was shown last: compare this one\n");
+    if (verifying->options->yes && !verifying->was_shown && !error)
+        fprintf(stderr, "tern: the number is not one that was shown before: compare this one, then say --yes again\n");
     return error ? home_failed(verifying->client, error) : look(verifying);
 }
 
@@ -195,7 +195,7 @@ static int verify(struct verifying *verifying) {
         print_json(verifying, digits);
     else
         print_plain(verifying, digits);
-    bool is_refused = options->yes && verifying->is_another;
+    bool is_refused = options->yes && !verifying->was_shown;
     return is_refused || contact_is_changed(contact) ? EXIT_FAILED : EXIT_DONE;
 }
 
