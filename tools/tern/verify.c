@@ -135,8 +135,8 @@ static void print_json(const struct verifying *verifying, const char *digits) {
 
 /* --- the command ---------------------------------------------------------------------------------------- */
 
-/* The number that is printed next is the one to compare from now on. --yes: a person has compared it, where it
- * is the one that was printed last for this account. */
+/* The number that is printed next is the one to compare from now on. --yes: a person has compared it, where
+ * it is the one that was printed last for this account. */
 static int mark(struct verifying *verifying) {
     struct state *state = client_state(verifying->client);
     struct contact *contact = &verifying->contact;
@@ -153,7 +153,9 @@ static int mark(struct verifying *verifying) {
         contacts_set_verified(state, contact->account, true);
     int error = state_commit(state);
     if (verifying->options->yes && !verifying->was_shown && !error)
-        fprintf(stderr, "tern: the number is not one that was shown before: compare this one, then say --yes again\n");
+        fprintf(
+            stderr,
+            "tern: the number is not one that was shown before: compare this one, then say --yes again\n");
     return error ? home_failed(verifying->client, error) : look(verifying);
 }
 
