@@ -16,13 +16,13 @@ struct letter { /* a message, as people know it */
     uint32_t from;
     uint64_t to, number;
     uint64_t sent_ms, ttl_ms;
-    uint32_t targets;                /* devices that were linked when it was sent: each has to get it */
-    uint32_t had;                    /* devices that have it, if they can show it or not */
-    uint32_t shown;                  /* devices that did */
-    uint32_t read;                   /* devices whose person read it */
-    uint32_t lost;                   /* devices whose queue was purged since */
-    uint8_t ticks;                   /* on the sending device */
-    uint8_t told[SIM_DEVICES_MAX];   /* the devices of its account */
+    uint32_t targets;              /* devices that were linked when it was sent: each has to get it */
+    uint32_t had;                  /* devices that have it, if they can show it or not */
+    uint32_t shown;                /* devices that did */
+    uint32_t read;                 /* devices whose person read it */
+    uint32_t lost;                 /* devices whose queue was purged since, or that do not know the sender */
+    uint8_t ticks;                 /* on the sending device */
+    uint8_t told[SIM_DEVICES_MAX]; /* the devices of its account */
     uint8_t copied[SIM_DEVICES_MAX]; /* what they show of it, at the end */
     bool jumped;                     /* the wall clock did, since */
 };
@@ -229,6 +229,16 @@ bool oracle_may_come_late(uint32_t device, uint32_t from) {
             return true;
     }
     return persons[device].purged;
+}
+
+bool oracle_may_not_know(uint32_t device, uint32_t from) {
+    if (!persons[from].revoking)
+        return false;
+    for (uint32_t i = 0; i < letter_count; i++) {
+        if (letters[i].used && letters[i].from == from && !(letters[i].shown & BIT(device)))
+            letters[i].lost |= BIT(device);
+    }
+    return true;
 }
 
 /* P3: what a tick says is so. That *sent* is true shows at the end: a crash in between must lose nothing. */

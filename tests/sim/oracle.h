@@ -35,6 +35,9 @@ void oracle_copied(uint32_t device, uint32_t message, uint8_t flags);
 /* May a message of this device, which was lost to a purge or to its time, come to it behind later ones, when
  * it is sent again? */
 bool oracle_may_come_late(uint32_t device, uint32_t from);
+/* This device does not open what that one sent: it never knew it, and may not know it any more, since it was
+ * cut off. True: so it may be, and is no loss. */
+bool oracle_may_not_know(uint32_t device, uint32_t from);
 /* The switch refused it for good. */
 void oracle_refused(uint32_t device, uint32_t message, unsigned reason);
 

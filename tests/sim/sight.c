@@ -11,11 +11,25 @@
 #include "tools/client/state_inbox.h"
 #include "tools/client/state_outbox.h"
 
-/* Nobody plays foul here; but a message that was lost and is sent again may come behind later ones. */
+static bool says(const struct received *notice, enum opening_trouble trouble) {
+    const char *help = opening_trouble_help(trouble);
+    return memmem(notice->payload, notice->payload_bytes, help, strlen(help)) != NULL;
+}
+
+/* No list that this device has seen had that one. */
+static bool never_knew(uint32_t device, const struct message_id *id) {
+    struct contact contact;
+    contacts_get(clients[device].state, id->from, &contact);
+    return !contact_sender(&contact, id->from_device, 0);
+}
+
+/* Nobody plays foul here; but a message that was lost and is sent again may come behind later ones, and a
+ * device may be off its account's list before others see that it was on it. */
 static void show_notice(uint32_t device, const struct received *notice) {
-    const char *late = opening_trouble_help(TROUBLE_REORDERED);
-    bool is_late = memmem(notice->payload, notice->payload_bytes, late, strlen(late)) != NULL;
-    if (is_late && oracle_may_come_late(device, client_find(notice->id.from, notice->id.from_device)))
+    uint32_t from = client_find(notice->id.from, notice->id.from_device);
+    if (says(notice, TROUBLE_REORDERED) && oracle_may_come_late(device, from))
+        return;
+    if (says(notice, TROUBLE_STRANGE) && never_knew(device, &notice->id) && oracle_may_not_know(device, from))
         return;
     sim_fail("device %u, with which nobody plays foul, says of account %llu: %.*s", device,
              (unsigned long long)notice->id.from, (int)notice->payload_bytes, (const char *)notice->payload);

@@ -92,7 +92,8 @@ def strict_sends_nothing_to_a_key_that_changed(world):
     seen = compared(alice, "bob", changed=True)
     check_equal((seen["verified"], seen["changed"]), (True, False), "accepted by a person")
     check_equal(seen["safety_number"], number(again, "alice")["safety_number"], "the number")
-    alice.run("send", "bob", "to bob, as he is", "--strict", *WAIT)
+    said = alice.run("send", "bob", "to bob, as he is", "--strict", *WAIT)
+    check(LOUD not in said.err(), "it is accepted, and not told again: %s", said.err())
     texts = [one["text"] for one in again.listen(3)]
     check_equal(texts, ["for whom?", "for whom?", "to bob, as he is"], "what bob got")
 
@@ -193,7 +194,8 @@ def strict_sends_nothing_to_another_account_of_a_known_name(world):
     check_equal(seen["safety_number"], number(another, "alice")["safety_number"], "the number, both sides")
     seen = compared(alice, "bob", changed=True)
     check_equal((seen["verified"], seen["changed"]), (True, False), "accepted by a person")
-    alice.run("send", "bob", "to bob, whoever he is", "--strict", *WAIT)
+    said = alice.run("send", "bob", "to bob, whoever he is", "--strict", *WAIT)
+    check(LOUD not in said.err(), "it is accepted, and not told again: %s", said.err())
     got = [line.get("text", line.get("file")) for line in another.listen(3)]
     check_equal(got, ["f", "plain", "to bob, whoever he is"], "what bob got")
 

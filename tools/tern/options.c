@@ -76,7 +76,7 @@ static const struct argp_option send_options[] = {
 };
 
 static const struct argp_option listen_options[] = {
-    {"json", OPTION_JSON, 0, 0, "one JSON object a line", 0},
+    {"json", OPTION_JSON, 0, 0, "one JSON object a line; not with --output", 0},
     {"output", OPTION_OUTPUT, "FILE", 0, "append to FILE, each message exactly once, whatever is killed when",
      0},
     {"files", OPTION_FILES, "FOLDER", 0, "write files that came whole into FOLDER, never over another one",
@@ -167,9 +167,10 @@ const struct command options_commands[] = {
     {"unblock", "NAME", 1, 1, "take messages from NAME again", "", ask_options, read_unblock_run},
     {"verify", "NAME", 1, 1, "the safety number with NAME, to be compared with what NAME sees",
      "60 digits, on a terminal also as a QR code, the same on both sides: where they differ, somebody is in "
-     "between. --yes says that the number shown last was compared and is the same. Where the account key of "
-     "NAME has changed, or NAME is another account than before, the number is the new one's, and --yes "
-     "accepts it.",
+     "between. --yes says that the number shown last was compared and is the same; one that was not shown "
+     "before is shown, and --yes has to be said again. Where the account key of NAME has changed, or NAME is "
+     "another account than before, the number is the new one's, and --yes accepts it. The exit status is 1 as "
+     "long as it is not accepted, and where --yes has to be said again.",
      verify_options, verify_run},
     {"device", "add | list | remove N", 1, 2, "the devices of the account: add one, list them, remove one",
      "add shows what to type on the new device, on a terminal as a QR code, too, and waits until that is "

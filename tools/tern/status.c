@@ -109,18 +109,24 @@ static void print_unread(struct state *state) {
     }
 }
 
-/* What came sealed and waits: for the list of its account's devices, or for a person to look at the account.
- */
-static void print_waiting(struct state *state) {
+static const char *waits_for(struct state *state, uint64_t account) {
     char name[FRAME_NAME_BYTES_MAX + 1];
     struct contact contact;
+    contacts_get(state, account, &contact);
+    if (contact_is_changed(&contact))
+        return sealing_hold_help(HOLD_KEY_CHANGED);
+    return state_find_name(state, account, name) != 0 ? "the switch has not said yet whose the account is"
+                                                      : "the account's device list is not there yet";
+}
+
+/* What came sealed and waits: for a name, for the list of its account's devices, or for a person to look at
+ * the account. */
+static void print_waiting(struct state *state) {
+    char name[FRAME_NAME_BYTES_MAX + 1];
     uint64_t account = 0;
     while (opening_next_account(state, account, &account) == 0) {
-        contacts_get(state, account, &contact);
         printf("waiting   %" PRIu64 " of %s: %s\n", opening_waiting(state, account),
-               name_of(state, account, name),
-               contact_is_changed(&contact) ? sealing_hold_help(HOLD_KEY_CHANGED)
-                                            : "the account's device list is not there yet");
+               name_of(state, account, name), waits_for(state, account));
         if (account++ == UINT64_MAX)
             break;
     }

@@ -8,8 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/reason.h"
 #include "tools/client/answers.h"
 #include "tools/client/e2e/safety.h"
+#include "tools/client/state_outbox.h"
 #include "tools/client/state_request.h"
 #include "tools/tern/home.h"
 #include "tools/tern/qr.h"
@@ -147,8 +149,10 @@ static int mark(struct verifying *verifying) {
     verifying->was_shown = contacts_was_shown(state, contact->account, verifying->key);
     contacts_set_shown(state, contact->account, verifying->key);
     bool is_compared = verifying->options->yes && verifying->was_shown;
-    if (is_compared && contact_is_changed(contact))
+    if (is_compared && contact_is_changed(contact)) {
         accept_key(state, contact->account, true);
+        state_outbox_hold(state, contact->account, REFUSAL_NONE); /* nobody is to be told of it again */
+    }
     if (is_compared)
         contacts_set_verified(state, contact->account, true);
     int error = state_commit(state);
