@@ -169,8 +169,8 @@ const struct command options_commands[] = {
      "60 digits, on a terminal also as a QR code, the same on both sides: where they differ, somebody is in "
      "between. --yes says that the number shown last was compared and is the same; one that was not shown "
      "before is shown, and --yes has to be said again. Where the account key of NAME has changed, or NAME is "
-     "another account than before, the number is the new one's, and --yes accepts it. The exit status is 1 as "
-     "long as it is not accepted, and where --yes has to be said again.",
+     "another account than before, the number is the new one's, and --yes accepts it. The exit status is 1 "
+     "as long as it is not accepted, and where --yes has to be said again.",
      verify_options, verify_run},
     {"device", "add | list | remove N", 1, 2, "the devices of the account: add one, list them, remove one",
      "add shows what to type on the new device, on a terminal as a QR code, too, and waits until that is "
