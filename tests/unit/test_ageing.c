@@ -4,6 +4,8 @@
 
 #include "tests/support/sealed_rig.h"
 #include "tools/client/ageing.h"
+#include "tools/client/answers.h"
+#include "tools/client/naming.h"
 #include "tools/client/pairing.h"
 #include "tools/client/state_channels.h"
 
@@ -80,6 +82,35 @@ Test(ageing, a_former_device_is_over_a_month_after_the_list_without_it, .init = 
     cr_assert(!contact_is_over(&contact, alice->own.device, UINT64_MAX));
     contact.former_count = 0; /* more have left since than are remembered: nothing of it opens any more */
     cr_assert(contact_is_over(&contact, phone->own.device, 0));
+}
+
+/* Bob doubts alice's account: what the phone sent before it left waits for his word, however long. */
+Test(ageing, a_channel_stays_for_what_waits_for_a_person, .init = begin, .fini = end) {
+    cr_assert_eq(state_begin(bob->state), 0);
+    naming_take(bob->state, &bob->own, ALICE, "alice");
+    naming_take(bob->state, &bob->own, ALICE, "somebody");
+    cr_assert_eq(state_commit(bob->state), 0);
+    uint64_t seen = sealed_newest(bob);
+    sealed_say(&rig, phone, BOB, "for when you trust me");
+    sealed_settle(&rig);
+    cr_assert_eq(sealed_waiting(bob, ALICE), 1);
+    sealed_cut(phone);
+    sealed_list(&rig, ALICE);
+    cr_assert_eq(state_begin(bob->state), 0);
+    answers_ask_list(bob->state, ALICE);
+    cr_assert_eq(state_commit(bob->state), 0);
+    sealed_settle(&rig);
+    cr_assert_eq(sealed_contact(bob, ALICE).former_count, 1);
+    rig.now_s += 2 * STATE_KEYS_TTL_S_MAX;
+    age(bob, rig.now_s);
+    cr_assert(has_channel(bob, phone));
+    cr_assert_eq(state_begin(bob->state), 0);
+    cr_assert_eq(answers_accept(bob->state, &bob->own, ALICE, true, rig.now_s), 0);
+    cr_assert_eq(state_commit(bob->state), 0);
+    sealed_settle(&rig);
+    cr_assert_str_eq(sealed_shown(bob, seen), "for when you trust me|");
+    age(bob, rig.now_s + AGEING_S);
+    cr_assert(!has_channel(bob, phone));
 }
 
 Test(ageing, nothing_is_looked_through_twice_a_day_but_after_a_clock_that_was_ahead, .init = begin,
